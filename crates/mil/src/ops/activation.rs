@@ -1,0 +1,6 @@
+//! Activation functions.
+
+use super::OpDecl;
+
+/// The family's declarations.
+pub static OPS: &[OpDecl] = &[];

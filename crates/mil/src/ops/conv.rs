@@ -1,0 +1,6 @@
+//! Convolutions.
+
+use super::OpDecl;
+
+/// The family's declarations.
+pub static OPS: &[OpDecl] = &[];

@@ -1,0 +1,6 @@
+//! Matrix products.
+
+use super::OpDecl;
+
+/// The family's declarations.
+pub static OPS: &[OpDecl] = &[];

@@ -1,0 +1,359 @@
+//! The op table: one declaration per op, grouped in families as Apple's documentation groups them.
+//!
+//! A declaration says everything about an op's signature: parameter names exactly as Apple spells them,
+//! element types (which grew with later opsets), which parameters must be constant, defaults, the first
+//! opset, effects, and the inference function that computes output types and checks everything that types
+//! alone do not. Source of names, types and defaults: the op definitions of coremltools 9.0 (BSD-3-Clause);
+//! where its documentation and its value inference differ, value inference is followed.
+//!
+//! To add an op, add a declaration to its family's file. Nothing else about its signature is written anywhere.
+
+use crate::{DataType, DataTypeSet, InferError, OpView, Type};
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::LazyLock;
+
+pub mod activation;
+pub mod control_flow;
+pub mod conv;
+pub mod elementwise_binary;
+pub mod elementwise_unary;
+pub(crate) mod infer;
+pub mod linear;
+pub mod normalization;
+pub mod pool;
+pub mod random;
+pub mod reduction;
+pub mod scatter_gather;
+pub mod state;
+pub mod tensor_operation;
+pub mod tensor_transformation;
+pub mod transformers;
+
+/// A versioned op set. Programs say which one they are written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Opset {
+    /// `ios15` (Core ML 5).
+    Ios15,
+    /// `ios16` (Core ML 6).
+    Ios16,
+    /// `ios17` (Core ML 7).
+    Ios17,
+    /// `ios18` (Core ML 8): the first with states.
+    Ios18,
+}
+
+impl Opset {
+    /// Every opset, oldest first.
+    pub const ALL: [Opset; 4] = [Opset::Ios15, Opset::Ios16, Opset::Ios17, Opset::Ios18];
+
+    /// The name in the text form: `ios15` … `ios18`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Opset::Ios15 => "ios15",
+            Opset::Ios16 => "ios16",
+            Opset::Ios17 => "ios17",
+            Opset::Ios18 => "ios18",
+        }
+    }
+
+    /// The opset called `name`.
+    pub fn from_name(name: &str) -> Option<Opset> {
+        Opset::ALL.into_iter().find(|opset| opset.name() == name)
+    }
+}
+
+impl fmt::Display for Opset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The family of an op: the page of Apple's op documentation that it stands on. Every crate names its
+/// modules after these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the names are Apple's own and say all there is")]
+#[non_exhaustive]
+pub enum Family {
+    Activation,
+    ControlFlow,
+    Conv,
+    ElementwiseBinary,
+    ElementwiseUnary,
+    Linear,
+    Normalization,
+    Pool,
+    Random,
+    Reduction,
+    ScatterGather,
+    State,
+    TensorOperation,
+    TensorTransformation,
+    Transformers,
+}
+
+/// What a parameter accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParamKind {
+    /// One tensor.
+    Tensor,
+    /// A tuple of tensors.
+    Tuple,
+    /// A state.
+    State,
+}
+
+/// What an absent argument means.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum DefaultValue {
+    /// The argument may not be absent.
+    Required,
+    /// Absence has a meaning of its own, told in the op's summary (no bias, all axes, …).
+    Absent,
+    /// This truth value.
+    Bool(bool),
+    /// This integer.
+    Int(i64),
+    /// This number, in the type of the op's data.
+    Float(f32),
+    /// This string.
+    Str(&'static str),
+}
+
+/// A parameter of an op.
+#[derive(Clone, Copy, Debug)]
+pub struct Param {
+    /// Name, exactly as Apple spells it.
+    pub name: &'static str,
+    /// Tensor, tuple or state.
+    pub kind: ParamKind,
+    /// Element types allowed from the op's first opset on.
+    pub dtypes: DataTypeSet,
+    /// Parameters of one op with the same letter must have the same element type; 0 for a type of its own.
+    pub domain: u8,
+    /// Element types and domain from a later opset on, where Apple widened them.
+    pub widened: Option<(Opset, DataTypeSet, u8)>,
+    /// Whether the argument must be a constant.
+    pub constant: bool,
+    /// What absence means.
+    pub default: DefaultValue,
+}
+
+impl Param {
+    const fn new(name: &'static str, kind: ParamKind, domain: u8, dtypes: DataTypeSet) -> Param {
+        Param { name, kind, dtypes, domain, widened: None, constant: false, default: DefaultValue::Required }
+    }
+
+    /// A required tensor parameter. Domain letter `b'T'`, or 0 for a type of its own.
+    pub(crate) const fn tensor(name: &'static str, domain: u8, dtypes: DataTypeSet) -> Param {
+        Param::new(name, ParamKind::Tensor, domain, dtypes)
+    }
+
+    /// A required tuple of tensors.
+    pub(crate) const fn tuple(name: &'static str, domain: u8, dtypes: DataTypeSet) -> Param {
+        Param::new(name, ParamKind::Tuple, domain, dtypes)
+    }
+
+    /// A required state.
+    pub(crate) const fn state(name: &'static str) -> Param {
+        Param::new(name, ParamKind::State, 0, ANY)
+    }
+
+    /// A constant `int32`.
+    pub(crate) const fn int(name: &'static str) -> Param {
+        Param::tensor(name, 0, INT32).constant()
+    }
+
+    /// A constant `bool`.
+    pub(crate) const fn bool(name: &'static str) -> Param {
+        Param::tensor(name, 0, BOOL).constant()
+    }
+
+    /// A constant `string`.
+    pub(crate) const fn string(name: &'static str) -> Param {
+        Param::tensor(name, 0, STRING).constant()
+    }
+
+    /// The argument must be constant.
+    pub(crate) const fn constant(mut self) -> Param {
+        self.constant = true;
+        self
+    }
+
+    /// The argument may be absent.
+    pub(crate) const fn or(mut self, default: DefaultValue) -> Param {
+        self.default = default;
+        self
+    }
+
+    /// The argument may be absent, which has a meaning of its own.
+    pub(crate) const fn optional(self) -> Param {
+        self.or(DefaultValue::Absent)
+    }
+
+    /// From `since` on these element types and this domain hold.
+    pub(crate) const fn widened(mut self, since: Opset, domain: u8, dtypes: DataTypeSet) -> Param {
+        self.widened = Some((since, dtypes, domain));
+        self
+    }
+
+    /// Element types and domain letter under `opset`.
+    pub fn constraint(&self, opset: Opset) -> (DataTypeSet, u8) {
+        match self.widened {
+            Some((since, dtypes, domain)) if opset >= since => (dtypes, domain),
+            _ => (self.dtypes, self.domain),
+        }
+    }
+
+    /// Whether the argument may be absent.
+    pub fn is_optional(&self) -> bool {
+        self.default != DefaultValue::Required
+    }
+}
+
+/// What an op does besides computing its outputs from its arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing: equal arguments give equal outputs, unused operations can go.
+    Pure,
+    /// Draws random numbers: may go when unused, but two are never merged.
+    Random,
+    /// Reads a state: ordered against writes of the same state.
+    Read,
+    /// Writes a state: never removed.
+    Write,
+}
+
+/// The declaration of an op.
+#[derive(Debug)]
+pub struct OpDecl {
+    /// Name, exactly as Apple spells it.
+    pub name: &'static str,
+    /// Family.
+    pub family: Family,
+    /// First opset with this op.
+    pub since: Opset,
+    /// What it computes, in a sentence or two; shapes, defaults that need words, oddities.
+    pub summary: &'static str,
+    /// Parameters, in Apple's order.
+    pub params: &'static [Param],
+    /// Effects.
+    pub effect: Effect,
+    /// Computes the output types and checks what element types alone do not say.
+    pub infer: Infer,
+}
+
+/// Type inference of one op.
+pub type Infer = fn(&OpView<'_>) -> Result<Vec<Type>, InferError>;
+
+/// A handle to a declaration; equal when the op is the same.
+#[derive(Clone, Copy)]
+pub struct Op(&'static OpDecl);
+
+impl Op {
+    /// The op called `name`.
+    pub fn named(name: &str) -> Option<Op> {
+        INDEX.get(name).copied()
+    }
+
+    /// Every op, in table order.
+    pub fn all() -> impl Iterator<Item = Op> {
+        FAMILIES.iter().flat_map(|family| family.iter().map(Op))
+    }
+
+    /// The op whose name is most like `name`, for messages.
+    pub fn nearest(name: &str) -> Option<&'static str> {
+        if name.len() > 64 {
+            return None;
+        }
+        Op::all()
+            .map(|op| (edit_distance(name, op.name), op.name))
+            .min()
+            .filter(|&(distance, _)| distance <= 1 + name.len() / 4)
+            .map(|(_, nearest)| nearest)
+    }
+}
+
+impl Op {
+    /// The declaration itself.
+    pub fn declaration(self) -> &'static OpDecl {
+        self.0
+    }
+}
+
+impl Deref for Op {
+    type Target = OpDecl;
+    fn deref(&self) -> &OpDecl {
+        self.0
+    }
+}
+
+impl PartialEq for Op {
+    fn eq(&self, other: &Op) -> bool {
+        self.0.name == other.0.name
+    }
+}
+
+impl Eq for Op {}
+
+impl fmt::Debug for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.name)
+    }
+}
+
+static FAMILIES: [&[OpDecl]; 15] = [
+    activation::OPS,
+    control_flow::OPS,
+    conv::OPS,
+    elementwise_binary::OPS,
+    elementwise_unary::OPS,
+    linear::OPS,
+    normalization::OPS,
+    pool::OPS,
+    random::OPS,
+    reduction::OPS,
+    scatter_gather::OPS,
+    state::OPS,
+    tensor_operation::OPS,
+    tensor_transformation::OPS,
+    transformers::OPS,
+];
+
+static INDEX: LazyLock<HashMap<&'static str, Op>> =
+    LazyLock::new(|| Op::all().map(|op| (op.0.name, op)).collect());
+
+use DataType::{Fp16, Fp32, Int8, Int16, Int32, Uint8, Uint16, Uint32};
+
+pub(crate) const FLOAT: DataTypeSet = DataTypeSet::of(&[Fp16, Fp32]);
+pub(crate) const INT32: DataTypeSet = DataTypeSet::of(&[Int32]);
+pub(crate) const BOOL: DataTypeSet = DataTypeSet::of(&[DataType::Bool]);
+pub(crate) const STRING: DataTypeSet = DataTypeSet::of(&[DataType::String]);
+/// `fp16 fp32 int32`: what arithmetic takes.
+pub(crate) const NUMBER: DataTypeSet = DataTypeSet::of(&[Fp16, Fp32, Int32]);
+/// `fp16 fp32 int32 bool`: what data movement took before iOS17.
+pub(crate) const BASIC: DataTypeSet = DataTypeSet::of(&[Fp16, Fp32, Int32, DataType::Bool]);
+/// Everything that can be stored: what data movement takes from iOS17 on.
+pub(crate) const STORED: DataTypeSet =
+    DataTypeSet::of(&[Fp16, Fp32, Int8, Uint8, Int16, Uint16, Int32, DataType::Bool]);
+/// Every element type.
+pub(crate) const ANY: DataTypeSet = DataTypeSet::of(&DataType::ALL);
+/// `uint32` for `pixel_unshuffle`'s factor.
+pub(crate) const UINT32: DataTypeSet = DataTypeSet::of(&[Uint32, Int32]);
+
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, &cb) in b.iter().enumerate() {
+            let substitute = diagonal + usize::from(ca != cb);
+            diagonal = row[j + 1];
+            row[j + 1] = substitute.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}

@@ -1,0 +1,6 @@
+//! Normalizations.
+
+use super::OpDecl;
+
+/// The family's declarations.
+pub static OPS: &[OpDecl] = &[];

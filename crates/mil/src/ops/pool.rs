@@ -1,0 +1,6 @@
+//! Pooling.
+
+use super::OpDecl;
+
+/// The family's declarations.
+pub static OPS: &[OpDecl] = &[];

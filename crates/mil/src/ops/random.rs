@@ -1,0 +1,6 @@
+//! Random number generation.
+
+use super::OpDecl;
+
+/// The family's declarations.
+pub static OPS: &[OpDecl] = &[];

@@ -1,0 +1,6 @@
+//! Reductions over axes.
+
+use super::OpDecl;
+
+/// The family's declarations.
+pub static OPS: &[OpDecl] = &[];

@@ -1,0 +1,6 @@
+//! Operations on whole tensors.
+
+use super::OpDecl;
+
+/// The family's declarations.
+pub static OPS: &[OpDecl] = &[];

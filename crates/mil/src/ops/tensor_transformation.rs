@@ -1,0 +1,6 @@
+//! Changes of shape and order.
+
+use super::OpDecl;
+
+/// The family's declarations.
+pub static OPS: &[OpDecl] = &[];

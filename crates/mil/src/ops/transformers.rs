@@ -1,0 +1,6 @@
+//! Fused attention.
+
+use super::OpDecl;
+
+/// The family's declarations.
+pub static OPS: &[OpDecl] = &[];

@@ -1,0 +1,1 @@
+//! The text form of programs, in both of Apple's dialects.
