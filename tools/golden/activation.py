@@ -31,7 +31,9 @@ def fill_plain(fam):
     smooth(fam, "sigmoid", torch.sigmoid)
     smooth(fam, "silu", F.silu)
     smooth(fam, "softplus", lambda x: torch.clamp(x, min=0) + torch.log1p(torch.exp(-x.abs())))
-    fam.add("softplus", "grad_at_zero", [("x", np.array([0.0, 0.5]))], lambda x: torch.logaddexp(x, torch.zeros_like(x)))
+    fam.add(
+        "softplus", "grad_at_zero", [("x", np.array([0.0, 0.5]))], lambda x: torch.logaddexp(x, torch.zeros_like(x))
+    )
     smooth(fam, "softsign", F.softsign)
     fam.add("softsign", "grad_at_zero", [("x", np.array([0.0, 0.5]))], F.softsign)
     for mode, fn in [
@@ -49,8 +51,15 @@ def fill_with_alpha(fam):
         a, tag = f32(alpha), f"alpha{str(alpha).replace('.', 'p').replace('-', 'm')}_"
         shapes = SHAPES if alpha == 0.1 else SHAPES[1:2]
         smooth(fam, "leaky_relu", lambda x: F.leaky_relu(x, a), {"alpha": a}, tag, shapes, alpha == 0.1)
-    kink(fam, "leaky_relu", "zero", [0.0, 1.0], lambda x: F.leaky_relu(x, f32(0.2)), "slope alpha at 0",
-         {"alpha": f32(0.2)})
+    kink(
+        fam,
+        "leaky_relu",
+        "zero",
+        [0.0, 1.0],
+        lambda x: F.leaky_relu(x, f32(0.2)),
+        "slope alpha at 0",
+        {"alpha": f32(0.2)},
+    )
     for alpha in (1.0, 0.5, 1.7):
         a, tag = f32(alpha), f"alpha{str(alpha).replace('.', 'p')}_"
         shapes = SHAPES if alpha == 1.0 else SHAPES[1:2]
@@ -60,20 +69,33 @@ def fill_with_alpha(fam):
         a, tag = f32(alpha), f"alpha{str(alpha).replace('.', 'p')}_"
         fn = lambda x: torch.where(x >= a, x, torch.zeros_like(x))
         smooth(fam, "thresholded_relu", fn, {"alpha": a}, tag, SHAPES[:3], False)
-        fam.add("thresholded_relu", f"{tag}at_threshold", [("x", np.array([a, a - 1, a + 1]))], fn, {"alpha": a},
-                grad=False)
+        fam.add(
+            "thresholded_relu", f"{tag}at_threshold", [("x", np.array([a, a - 1, a + 1]))], fn, {"alpha": a}, grad=False
+        )
     for shape in [(2, 3, 2, 2), (1, 4, 3, 1), (3, 2, 4, 2)]:
         channels = shape[1]
         bias = [1, channels] + [1] * (len(shape) - 2)
-        fam.add("prelu", f"channels{channels}", [("x", fam.normal(*shape)), ("alpha", weight(fam.normal(channels)))],
-                lambda x, alpha: torch.where(x > 0, x, alpha.reshape(bias) * x))
+        fam.add(
+            "prelu",
+            f"channels{channels}",
+            [("x", fam.normal(*shape)), ("alpha", weight(fam.normal(channels)))],
+            lambda x, alpha: torch.where(x > 0, x, alpha.reshape(bias) * x),
+        )
     for shape in [(2, 3, 4), (1, 2, 2, 2, 2)]:
         bias = [1, shape[1]] + [1] * (len(shape) - 2)
-        fam.add("prelu", f"equal_alpha_rank{len(shape)}",
-                [("x", fam.normal(*shape)), ("alpha", weight(np.full(shape[1], 0.25)))],
-                lambda x, alpha: torch.where(x > 0, x, alpha.reshape(bias) * x))
-    fam.add("prelu", "zero_kink", [("x", np.zeros((1, 2, 1, 1))), ("alpha", weight(np.array([0.5, -2.0])))],
-            F.prelu, convention="slope alpha at 0")
+        fam.add(
+            "prelu",
+            f"equal_alpha_rank{len(shape)}",
+            [("x", fam.normal(*shape)), ("alpha", weight(np.full(shape[1], 0.25)))],
+            lambda x, alpha: torch.where(x > 0, x, alpha.reshape(bias) * x),
+        )
+    fam.add(
+        "prelu",
+        "zero_kink",
+        [("x", np.zeros((1, 2, 1, 1))), ("alpha", weight(np.array([0.5, -2.0])))],
+        F.prelu,
+        convention="slope alpha at 0",
+    )
 
 
 def fill_with_alpha_and_beta(fam):
@@ -96,26 +118,51 @@ def fill_with_alpha_and_beta(fam):
         channels = shape[1]
         bias = [1, channels] + [1] * (len(shape) - 2)
         fam.add(
-            "softplus_parametric", f"rank{len(shape)}_channels{channels}",
-            [("x", fam.normal(*shape)), ("alpha", weight(fam.uniform(0.2, 2, channels))),
-             ("beta", weight(fam.normal(channels)))],
-            lambda x, alpha, beta: alpha.reshape(bias)
-            * torch.logaddexp(beta.reshape(bias) * x, torch.zeros_like(x)),
+            "softplus_parametric",
+            f"rank{len(shape)}_channels{channels}",
+            [
+                ("x", fam.normal(*shape)),
+                ("alpha", weight(fam.uniform(0.2, 2, channels))),
+                ("beta", weight(fam.normal(channels))),
+            ],
+            lambda x, alpha, beta: alpha.reshape(bias) * torch.logaddexp(beta.reshape(bias) * x, torch.zeros_like(x)),
         )
-    fam.add("softplus_parametric", "large",
-            [("x", np.array([[[-80.0, 80.0]], [[40.0, -40.0]]])), ("alpha", weight(np.array([1.5]))),
-             ("beta", weight(np.array([1.0])))],
-            lambda x, alpha, beta: alpha.reshape(1, 1, 1) * torch.logaddexp(beta.reshape(1, 1, 1) * x, torch.zeros_like(x)))
+    fam.add(
+        "softplus_parametric",
+        "large",
+        [
+            ("x", np.array([[[-80.0, 80.0]], [[40.0, -40.0]]])),
+            ("alpha", weight(np.array([1.5]))),
+            ("beta", weight(np.array([1.0]))),
+        ],
+        lambda x, alpha, beta: alpha.reshape(1, 1, 1) * torch.logaddexp(beta.reshape(1, 1, 1) * x, torch.zeros_like(x)),
+    )
 
 
 def fill_softmax(fam):
-    for shape, axis in [((5,), 0), ((2, 3), -1), ((2, 3), 0), ((2, 3, 4), 1), ((2, 3, 4), -3), ((1, 2, 3, 4), 3),
-                        ((2, 2, 3, 2), -2), ((2, 1, 3), 1), ((1,), 0), ((2, 30), 1)]:
+    for shape, axis in [
+        ((5,), 0),
+        ((2, 3), -1),
+        ((2, 3), 0),
+        ((2, 3, 4), 1),
+        ((2, 3, 4), -3),
+        ((1, 2, 3, 4), 3),
+        ((2, 2, 3, 2), -2),
+        ((2, 1, 3), 1),
+        ((1,), 0),
+        ((2, 30), 1),
+    ]:
         name = "x".join(map(str, shape)) + f"_axis{str(axis).replace('-', 'm')}"
         fam.add("softmax", name, [("x", fam.normal(*shape))], lambda x: torch.softmax(x, axis), {"axis": axis})
     fam.add("softmax", "default_axis", [("x", fam.normal(3, 4))], lambda x: torch.softmax(x, -1))
-    fam.add("softmax", "large", [("x", np.array([[88.0, -88.0, 87.0], [1e4, 1e4, -1e4], [-1e4, -1e4, -1e4 + 1]]))],
-            lambda x: torch.softmax(x, -1), {"axis": -1}, check=False)
+    fam.add(
+        "softmax",
+        "large",
+        [("x", np.array([[88.0, -88.0, 87.0], [1e4, 1e4, -1e4], [-1e4, -1e4, -1e4 + 1]]))],
+        lambda x: torch.softmax(x, -1),
+        {"axis": -1},
+        check=False,
+    )
     fam.add("softmax", "equal", [("x", np.full((2, 4), 3.0))], lambda x: torch.softmax(x, -1), {"axis": -1})
     fam.add("softmax", "masked", [("x", fixed_mask())], lambda x: torch.softmax(x, -1), {"axis": -1}, grad=False)
 

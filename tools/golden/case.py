@@ -246,6 +246,8 @@ class Family:
             "format": FORMAT,
             "family": self.name,
             "generator": "tools/golden/ops.py",
+            "default_tolerance": {"rtol": RTOL, "atol": ATOL},
+            "default_grad_tolerance": {"rtol": GRAD_RTOL, "atol": GRAD_ATOL},
             "how": f"PyTorch {torch.__version__.split('+')[0]} autograd in float64, results rounded to float32",
             "cases": self.cases,
         }
@@ -302,5 +304,3 @@ def _tolerance(case, key, exact, single, rtol, atol):
 def positive(axis, rank):
     """A negative axis counted from the end."""
     return axis + rank if axis < 0 else axis
-
-

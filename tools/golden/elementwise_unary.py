@@ -55,10 +55,22 @@ def fill_epsilon(fam):
             spread(fam, op, lambda x: fn(x, e2), low, high, [1e-2, 2.0], consts={"epsilon": e2}, prefix=f"eps{i}_")
     spread(fam, "inverse", lambda x: 1.0 / (x + f32(1e-3)), -3, -0.3, consts={"epsilon": f32(1e-3)}, prefix="negative_")
     fam.add("inverse", "zero_default_epsilon", [("x", np.array([0.0]))], lambda x: 1.0 / (x + f32(1e-4)), check=False)
-    fam.add("log", "zero_epsilon1e3", [("x", np.array([0.0, 1e-3]))], lambda x: torch.log(x + f32(1e-3)),
-            {"epsilon": f32(1e-3)}, check=False)
-    fam.add("rsqrt", "zero_epsilon1e3", [("x", np.array([0.0, 1e-3]))], lambda x: torch.rsqrt(x + f32(1e-3)),
-            {"epsilon": f32(1e-3)}, check=False)
+    fam.add(
+        "log",
+        "zero_epsilon1e3",
+        [("x", np.array([0.0, 1e-3]))],
+        lambda x: torch.log(x + f32(1e-3)),
+        {"epsilon": f32(1e-3)},
+        check=False,
+    )
+    fam.add(
+        "rsqrt",
+        "zero_epsilon1e3",
+        [("x", np.array([0.0, 1e-3]))],
+        lambda x: torch.rsqrt(x + f32(1e-3)),
+        {"epsilon": f32(1e-3)},
+        check=False,
+    )
 
 
 def fill_steps(fam):
@@ -80,13 +92,25 @@ def fill_piecewise(fam):
     for i, (low, high) in enumerate([(-1.0, 1.0), (0.0, 0.5), (-2.0, -0.25)]):
         fn = lambda x: torch.clamp(x, low, high)
         spread(fam, "clip", fn, -3, 3, consts={"alpha": f32(low), "beta": f32(high)}, prefix=f"v{i}_")
-    fam.add("clip", "bounds_kink", [("x", np.array([-1.0, 1.0, 0.0, -1.5, 2.0]))], lambda x: torch.clamp(x, -1.0, 1.0),
-            {"alpha": -1.0, "beta": 1.0}, convention="derivative 1 at both bounds")
+    fam.add(
+        "clip",
+        "bounds_kink",
+        [("x", np.array([-1.0, 1.0, 0.0, -1.5, 2.0]))],
+        lambda x: torch.clamp(x, -1.0, 1.0),
+        {"alpha": -1.0, "beta": 1.0},
+        convention="derivative 1 at both bounds",
+    )
     for i, alpha in enumerate([0.0, -0.7, 1.2]):
         fn = lambda x: torch.clamp(x, min=f32(alpha))
         spread(fam, "threshold", fn, -3, 3, consts={"alpha": f32(alpha)}, prefix=f"v{i}_")
-    fam.add("threshold", "bound_kink", [("x", np.array([0.5, 0.25, 1.0]))], lambda x: torch.clamp(x, min=0.5),
-            {"alpha": 0.5}, convention="derivative 1 at the bound")
+    fam.add(
+        "threshold",
+        "bound_kink",
+        [("x", np.array([0.5, 0.25, 1.0]))],
+        lambda x: torch.clamp(x, min=0.5),
+        {"alpha": 0.5},
+        convention="derivative 1 at the bound",
+    )
     fam.add("threshold", "int", [("x", i32([-3, 0, 5]))], lambda x: torch.clamp(x, min=2), {"alpha": 2})
 
 
@@ -101,7 +125,9 @@ def fill_logical_and_cast(fam):
     fam.add("cast", "int32_to_fp32", [("x", ints)], lambda x: x.to(torch.float64), {"dtype": "fp32"})
     fam.add("cast", "int32_to_bool", [("x", ints)], lambda x: x != 0, {"dtype": "bool"})
     fam.add("cast", "bool_to_fp32", [("x", boolean([True, False]))], lambda x: x.to(torch.float64), {"dtype": "fp32"})
-    fam.add("cast", "bool_to_int32", [("x", boolean([[True], [False]]))], lambda x: x.to(torch.int32), {"dtype": "int32"})
+    fam.add(
+        "cast", "bool_to_int32", [("x", boolean([[True], [False]]))], lambda x: x.to(torch.int32), {"dtype": "int32"}
+    )
 
 
 def family():

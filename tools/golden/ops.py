@@ -7,8 +7,18 @@ import sys
 import torch
 
 FAMILIES = [
-    "activation", "conv", "elementwise_binary", "elementwise_unary", "linear", "normalization", "pool", "reduction",
-    "scatter_gather", "tensor_operation", "tensor_transformation", "transformers",
+    "activation",
+    "conv",
+    "elementwise_binary",
+    "elementwise_unary",
+    "linear",
+    "normalization",
+    "pool",
+    "reduction",
+    "scatter_gather",
+    "tensor_operation",
+    "tensor_transformation",
+    "transformers",
 ]
 
 

@@ -1,1 +1,97 @@
-//! (being built)
+//! The CPU engine: runs any verified MIL program, as reference and as fast path.
+//!
+//! [`Mode::Strict`] runs one operation at a time with exactly specified rounding; it is the reference semantics.
+//! [`Mode::Fused`] groups elementwise operations and is held, bit for bit, to the same results.
+//!
+//! Rounding: `fp32` operations compute in `fp32`; `fp16` operations take `fp16`, compute and accumulate in `fp32` and
+//! round once to nearest-even. Results do not depend on the number of threads.
+
+mod elementwise;
+mod engine;
+pub mod gemm;
+mod isa;
+mod kernels;
+
+pub use engine::{CpuExecutable, StepTime};
+
+use anemone_runtime::{Backend, CompileError, CompileOptions, Executable};
+use mil::Verified;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::sync::Arc;
+
+/// How a program is run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// One operation at a time.
+    Strict,
+    /// Elementwise operations in groups; the same results, faster.
+    #[default]
+    Fused,
+}
+
+/// The CPU back end: a thread pool and a mode.
+#[derive(Clone, Debug)]
+pub struct CpuBackend {
+    mode: Mode,
+    pool: Arc<ThreadPool>,
+}
+
+impl CpuBackend {
+    /// A back end on all cores, in fused mode.
+    ///
+    /// # Errors
+    /// When the system refuses to start threads.
+    pub fn new() -> Result<CpuBackend, CompileError> {
+        CpuBackend::with_threads(0)
+    }
+
+    /// A back end with this many threads; 0 for one per core.
+    ///
+    /// # Errors
+    /// When the system refuses to start threads.
+    pub fn with_threads(threads: usize) -> Result<CpuBackend, CompileError> {
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|index| format!("anemone-cpu-{index}"))
+            .build()
+            .map_err(|error| CompileError::Pass(format!("the thread pool could not be started: {error}")))?;
+        Ok(CpuBackend { mode: Mode::default(), pool: Arc::new(pool) })
+    }
+
+    /// The same threads in another mode.
+    pub fn mode(mut self, mode: Mode) -> CpuBackend {
+        self.mode = mode;
+        self
+    }
+
+    /// Compiles to the concrete executable, which can profile itself.
+    pub fn compile_cpu(
+        &self,
+        program: &Verified,
+        options: &CompileOptions,
+    ) -> Result<CpuExecutable, CompileError> {
+        let function = match &options.function {
+            Some(name) => program.function(name),
+            None => program.functions.first(),
+        };
+        let function = function.ok_or_else(|| CompileError::NoFunction {
+            name: options.function.clone().unwrap_or_default(),
+            available: program.functions.iter().map(|f| f.name.as_str()).collect::<Vec<_>>().join(", "),
+        })?;
+        engine::compile(function.clone(), self.mode, &options.states, Arc::clone(&self.pool))
+    }
+}
+
+impl Backend for CpuBackend {
+    fn name(&self) -> &'static str {
+        "cpu"
+    }
+
+    fn compile(
+        &self,
+        program: &Verified,
+        options: &CompileOptions,
+    ) -> Result<Box<dyn Executable>, CompileError> {
+        Ok(Box::new(self.compile_cpu(program, options)?))
+    }
+}

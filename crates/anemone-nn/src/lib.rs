@@ -1,1 +1,20 @@
-//! (being built)
+//! What people write: layers, losses, optimizers, models, data, and the loop that trains them.
+//!
+//! Everything here makes MIL programs and hands them to a [`Backend`](anemone_runtime::Backend); nothing knows which one runs.
+
+pub mod data;
+mod error;
+mod graph;
+mod init;
+pub mod layers;
+pub mod losses;
+pub mod models;
+mod module;
+pub mod optim;
+pub mod tokenizer;
+pub mod train;
+
+pub use error::NnError;
+pub use graph::{Buffer, Graph, Mode, Parameter};
+pub use init::Init;
+pub use module::Module;

@@ -88,7 +88,7 @@ impl Constant {
         {
             return Err(ConstantError::NotBool { found });
         }
-        if slice.as_ptr() as usize % ty.dtype.size() == 0 {
+        if (slice.as_ptr() as usize).is_multiple_of(ty.dtype.size()) {
             return Ok(Constant { ty, storage: Storage::Bytes(bytes) });
         }
         // u32 is the widest alignment that any element type asks for.

@@ -278,6 +278,12 @@ fn check_arguments(function: &Function, operation: &Operation, op: Op) -> Result
             }
             _ => {}
         }
+        if param.since > function.opset {
+            return Err(InferError::new(
+                param.name,
+                format!("is new in {}, but the function is written for {}", param.since, function.opset),
+            ));
+        }
         let (dtypes, domain) = param.constraint(function.opset);
         for &id in arg.values() {
             let value = function.values.get(id.index()).ok_or_else(|| {
@@ -286,8 +292,8 @@ fn check_arguments(function: &Function, operation: &Operation, op: Op) -> Result
             check_kind(param, &value.ty)?;
             let dtype = value.ty.tensor().dtype;
             check_dtype(param, dtype, dtypes, function.opset)?;
-            if param.constant && !matches!(value.def, Def::Const(_)) {
-                return Err(InferError::new(param.name, "must be a constant"));
+            if param.must_be_constant(function.opset) && !matches!(value.def, Def::Const(_)) {
+                return Err(InferError::new(param.name, not_constant(param)));
             }
             match domains.iter().find(|(letter, ..)| *letter == domain && domain != 0) {
                 Some(&(_, first, other)) if first != dtype => {
@@ -302,6 +308,15 @@ fn check_arguments(function: &Function, operation: &Operation, op: Op) -> Result
         }
     }
     Ok(())
+}
+
+fn not_constant(param: &crate::Param) -> String {
+    match param.runtime_since {
+        Some(since) if !param.constant => {
+            format!("must be a constant before {since}, but is computed at run time")
+        }
+        _ => "must be a constant, but is computed at run time".to_string(),
+    }
 }
 
 fn check_kind(param: &crate::Param, ty: &Type) -> Result<(), InferError> {

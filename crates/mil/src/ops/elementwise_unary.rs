@@ -1,8 +1,8 @@
 //! Elementwise operations of one tensor.
 
-use super::infer::{Inferred, one, same_as_x};
+use super::infer::{Inferred, one, same_as_x_with_scalars};
 use super::{BASIC, BOOL, DefaultValue, Effect, FLOAT, Family, NUMBER, OpDecl, Opset, Param, STORED};
-use crate::{DataType, InferError, OpView};
+use crate::{DataType, DataTypeSet, InferError, OpView};
 
 const fn unary(name: &'static str, summary: &'static str, params: &'static [Param]) -> OpDecl {
     OpDecl {
@@ -12,7 +12,7 @@ const fn unary(name: &'static str, summary: &'static str, params: &'static [Para
         summary,
         params,
         effect: Effect::Pure,
-        infer: same_as_x,
+        infer: same_as_x_with_scalars,
     }
 }
 
@@ -27,8 +27,8 @@ const fn epsilon(default: f32) -> Param {
     )
 }
 
-const fn bound(name: &'static str) -> Param {
-    Param::tensor(name, b'T', FLOAT).constant().widened(Opset::Ios17, b'U', FLOAT)
+const fn bound(name: &'static str, dtypes: DataTypeSet) -> Param {
+    Param::tensor(name, b'T', dtypes).constant()
 }
 
 /// The family's declarations.
@@ -53,12 +53,19 @@ pub static OPS: &[OpDecl] = &[
     unary("square", "`x * x`.", &[X_NUMBER]),
     unary("tan", "Tangent.", &[X_FLOAT]),
     unary("tanh", "Hyperbolic tangent.", &[X_FLOAT]),
-    unary("clip", "Clamps `x` to the range `alpha` to `beta`.", &[X_FLOAT, bound("alpha"), bound("beta")]),
+    OpDecl {
+        infer: clip,
+        ..unary(
+            "clip",
+            "Clamps `x` to the range `alpha` to `beta`; from iOS17 on `alpha` must be less than `beta`.",
+            &[X_FLOAT, bound("alpha", FLOAT), bound("beta", FLOAT)],
+        )
+    },
     unary("inverse", "`1 / (x + epsilon)`.", &[X_FLOAT, epsilon(1e-4)]),
     unary("log", "Natural logarithm of `x + epsilon`.", &[X_FLOAT, epsilon(1e-45)]),
     unary("logical_not", "Logical negation.", &[Param::tensor("x", b'T', BOOL)]),
     unary("rsqrt", "`1 / sqrt(x + epsilon)`.", &[X_FLOAT, epsilon(1e-12)]),
-    unary("threshold", "The larger of `x` and `alpha`.", &[X_FLOAT, bound("alpha")]),
+    unary("threshold", "The larger of `x` and `alpha`.", &[X_NUMBER, bound("alpha", NUMBER)]),
     OpDecl {
         infer: cast,
         ..unary(
@@ -68,6 +75,15 @@ pub static OPS: &[OpDecl] = &[
         )
     },
 ];
+
+fn clip(op: &OpView<'_>) -> Inferred {
+    let (low, high) = (op.float("alpha")?, op.float("beta")?);
+    let ordered = low.partial_cmp(&high) == Some(std::cmp::Ordering::Less);
+    if op.function.opset >= Opset::Ios17 && !ordered {
+        return Err(InferError::new("alpha", format!("is {low}, but must be less than `beta`, {high}")));
+    }
+    same_as_x_with_scalars(op)
+}
 
 fn cast(op: &OpView<'_>) -> Inferred {
     let name = op.string("dtype")?;

@@ -19,17 +19,20 @@ pub mod control_flow;
 pub mod conv;
 pub mod elementwise_binary;
 pub mod elementwise_unary;
-pub(crate) mod infer;
+mod infer;
 pub mod linear;
 pub mod normalization;
 pub mod pool;
 pub mod random;
 pub mod reduction;
 pub mod scatter_gather;
+pub mod spatial;
 pub mod state;
 pub mod tensor_operation;
 pub mod tensor_transformation;
 pub mod transformers;
+
+pub use infer::{axes, axis};
 
 /// A versioned op set. Programs say which one they are written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -133,17 +136,31 @@ pub struct Param {
     pub dtypes: DataTypeSet,
     /// Parameters of one op with the same letter must have the same element type; 0 for a type of its own.
     pub domain: u8,
-    /// Element types and domain from a later opset on, where Apple widened them.
-    pub widened: Option<(Opset, DataTypeSet, u8)>,
+    /// Element types and domain from later opsets on, where Apple widened them; oldest first.
+    pub widened: [Option<(Opset, DataTypeSet, u8)>; 2],
+    /// The first opset in which the op has this parameter.
+    pub since: Opset,
     /// Whether the argument must be a constant.
     pub constant: bool,
+    /// The opset from which on a run-time value may stand where earlier ones ask for a constant.
+    pub runtime_since: Option<Opset>,
     /// What absence means.
     pub default: DefaultValue,
 }
 
 impl Param {
     const fn new(name: &'static str, kind: ParamKind, domain: u8, dtypes: DataTypeSet) -> Param {
-        Param { name, kind, dtypes, domain, widened: None, constant: false, default: DefaultValue::Required }
+        Param {
+            name,
+            kind,
+            dtypes,
+            domain,
+            widened: [None, None],
+            since: Opset::Ios15,
+            constant: false,
+            runtime_since: None,
+            default: DefaultValue::Required,
+        }
     }
 
     /// A required tensor parameter. Domain letter `b'T'`, or 0 for a type of its own.
@@ -182,6 +199,18 @@ impl Param {
         self
     }
 
+    /// Before `since` the argument must be constant.
+    pub(crate) const fn constant_before(mut self, since: Opset) -> Param {
+        self.runtime_since = Some(since);
+        self
+    }
+
+    /// The op has this parameter from `since` on.
+    pub(crate) const fn new_in(mut self, since: Opset) -> Param {
+        self.since = since;
+        self
+    }
+
     /// The argument may be absent.
     pub(crate) const fn or(mut self, default: DefaultValue) -> Param {
         self.default = default;
@@ -193,18 +222,22 @@ impl Param {
         self.or(DefaultValue::Absent)
     }
 
-    /// From `since` on these element types and this domain hold.
+    /// From `since` on these element types and this domain hold. Two steps at most, oldest first.
     pub(crate) const fn widened(mut self, since: Opset, domain: u8, dtypes: DataTypeSet) -> Param {
-        self.widened = Some((since, dtypes, domain));
+        let step = if self.widened[0].is_none() { 0 } else { 1 };
+        self.widened[step] = Some((since, dtypes, domain));
         self
     }
 
     /// Element types and domain letter under `opset`.
     pub fn constraint(&self, opset: Opset) -> (DataTypeSet, u8) {
-        match self.widened {
-            Some((since, dtypes, domain)) if opset >= since => (dtypes, domain),
-            _ => (self.dtypes, self.domain),
-        }
+        let newest = self.widened.iter().rev().flatten().find(|(since, ..)| opset >= *since);
+        newest.map_or((self.dtypes, self.domain), |&(_, dtypes, domain)| (dtypes, domain))
+    }
+
+    /// Whether the argument must be a constant under `opset`.
+    pub fn must_be_constant(&self, opset: Opset) -> bool {
+        self.constant || self.runtime_since.is_some_and(|since| opset < since)
     }
 
     /// Whether the argument may be absent.

@@ -1,0 +1,333 @@
+//! Running a compiled group.
+
+#![expect(unsafe_code, reason = "operands are bound by address; registers are cut from one buffer")]
+
+use super::access::Walk;
+use super::body::{self, Attributes, BLOCK, Body};
+use super::{half_lanes, memory};
+use crate::isa::Level;
+use crate::kernels::parallel;
+use mil::DataType;
+use smallvec::SmallVec;
+use std::cell::RefCell;
+use std::ops::Range;
+
+/// Where lanes stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A register.
+    Register(usize),
+    /// A scalar: one lane.
+    Scalar(usize),
+    /// A leaf's own memory, by index in [`Kernel::direct`].
+    Leaf(usize),
+    /// An output's own memory or, when that may not be written yet, its register.
+    Output(usize),
+}
+
+/// An argument of a loop.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Argument {
+    /// Not used.
+    None,
+    /// One lane for all elements.
+    One(Place),
+    /// A lane per element.
+    Each(Place),
+}
+
+/// A lane known before the first element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scalar {
+    /// The first element of a leaf.
+    Leaf(usize),
+    /// A constant.
+    Lane(u32),
+}
+
+/// What is done with each chunk, in order.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    /// Reads a leaf that has an element for each.
+    Load { leaf: usize, register: usize },
+    /// Reads a leaf that is spread over the shape.
+    Fill { leaf: usize, walk: Walk, register: usize },
+    /// Computes.
+    Compute { body: Body, attributes: Attributes, to: Place, arguments: [Argument; 3] },
+    /// Rounds to `fp16`.
+    Round { register: usize },
+    /// Writes an output, unless it was computed in place.
+    Store { from: Place, output: usize },
+}
+
+/// A result that is kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Output {
+    /// Element type.
+    pub(super) dtype: DataType,
+    /// The instruction.
+    pub(super) from: usize,
+    /// The instruction after which it is written.
+    pub(super) after: usize,
+    /// Whether it may be computed where it belongs.
+    pub(super) direct: bool,
+    /// The register to compute it in otherwise.
+    pub(super) register: usize,
+}
+
+/// A compiled group.
+#[derive(Debug)]
+pub(crate) struct Kernel {
+    pub(super) level: Level,
+    /// Elements in all.
+    pub(super) count: usize,
+    /// Elements per chunk, a multiple of [`BLOCK`].
+    pub(super) chunk: usize,
+    /// Work per element, in the unit of [`parallel`].
+    pub(super) cost: usize,
+    pub(super) registers: usize,
+    pub(super) scalars: Vec<Scalar>,
+    /// Scalars spread over a register: which, and where.
+    pub(super) spread: Vec<(usize, usize)>,
+    /// Leaves used where they lie.
+    pub(super) direct: Vec<usize>,
+    /// Element types of the leaves.
+    pub(super) leaves: Vec<DataType>,
+    pub(super) outputs: Vec<Output>,
+    pub(super) steps: Vec<Step>,
+}
+
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Aligned([u32; BLOCK]);
+
+thread_local! {
+    /// The registers of this thread; grows to what the largest group needs.
+    static REGISTERS: RefCell<Vec<Aligned>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A kernel and the memory it runs on.
+struct Bound<'a> {
+    kernel: &'a Kernel,
+    leaves: &'a [*const u8],
+    outputs: &'a [*mut u8],
+    /// One lane per scalar.
+    scalars: &'a [u32],
+    /// For each output, whether its memory is written as soon as it is computed.
+    in_place: &'a [bool],
+}
+
+// SAFETY: threads read the same operands and write disjoint ranges of the outputs.
+unsafe impl Sync for Bound<'_> {}
+
+/// Part of the elements, with the registers to compute it in.
+struct Chunk {
+    /// First element.
+    start: usize,
+    /// Elements.
+    count: usize,
+    /// Lanes to compute: `count` rounded up to whole blocks.
+    lanes: usize,
+    /// Whether leaves and outputs may be used where they lie.
+    direct: bool,
+    registers: *mut u32,
+    /// Lanes from one register to the next.
+    stride: usize,
+}
+
+impl Kernel {
+    /// Computes the outputs. Does not allocate, except that a thread's registers grow when it first meets a group this
+    /// large.
+    ///
+    /// # Safety
+    /// There is an address for each leaf and output, in the group's order, aligned for its element type and valid for all
+    /// elements of its type. An output may stand exactly on a leaf with the same element type and as many elements;
+    /// otherwise outputs overlap nothing, and nobody else touches them during the call.
+    pub(crate) unsafe fn run(&self, leaves: &[*const u8], outputs: &[*mut u8]) {
+        assert_eq!(
+            (leaves.len(), outputs.len()),
+            (self.leaves.len(), self.outputs.len()),
+            "a group is run on other operands than it was compiled for"
+        );
+        if self.count == 0 {
+            return;
+        }
+        let scalars: SmallVec<[u32; 32]> = self
+            .scalars
+            .iter()
+            .map(|scalar| match *scalar {
+                // SAFETY: the leaf has an element.
+                Scalar::Leaf(leaf) => unsafe { self.first(leaf, leaves[leaf]) },
+                Scalar::Lane(lane) => lane,
+            })
+            .collect();
+        let in_place: SmallVec<[bool; 32]> = self
+            .outputs
+            .iter()
+            .zip(outputs)
+            .map(|(output, &to)| output.direct && !leaves.contains(&to.cast_const()))
+            .collect();
+        let bound = Bound { kernel: self, leaves, outputs, scalars: &scalars, in_place: &in_place };
+        if self.count == 1 {
+            return bound.single();
+        }
+        let chunks = self.count.div_ceil(self.chunk);
+        let cost = self.chunk.min(self.count) * self.cost;
+        parallel::ranges(chunks, cost, |range| bound.chunks(range));
+    }
+
+    /// The first element of a leaf, as a lane.
+    ///
+    /// # Safety
+    /// There is one.
+    unsafe fn first(&self, leaf: usize, from: *const u8) -> u32 {
+        let mut lane = [0];
+        // SAFETY: the caller's promise; the level is that of this CPU.
+        unsafe { memory::load(self.level, self.leaves[leaf], from, 0, &mut lane) };
+        lane[0]
+    }
+}
+
+impl Bound<'_> {
+    /// A group of one element: no chunks, no blocks, one lane per register.
+    fn single(&self) {
+        let mut registers: SmallVec<[u32; 96]> = SmallVec::from_elem(0, self.kernel.registers);
+        let chunk = Chunk {
+            start: 0,
+            count: 1,
+            lanes: 1,
+            direct: false,
+            registers: registers.as_mut_ptr(),
+            stride: 1,
+        };
+        self.steps(&chunk);
+    }
+
+    fn chunks(&self, range: Range<usize>) {
+        let kernel = self.kernel;
+        let stride = kernel.chunk;
+        let blocks = (kernel.registers * stride).div_ceil(BLOCK) + kernel.direct.len();
+        REGISTERS.with_borrow_mut(|file| {
+            if file.len() < blocks {
+                file.resize(blocks, Aligned([0; BLOCK]));
+            }
+            let registers = file.as_mut_ptr().cast::<u32>();
+            self.spread(registers);
+            for at in range {
+                let start = at * stride;
+                let count = (kernel.count - start).min(stride);
+                let whole = count / BLOCK * BLOCK;
+                if whole > 0 {
+                    self.steps(&Chunk { start, count: whole, lanes: whole, direct: true, registers, stride });
+                }
+                if count > whole {
+                    let (start, count) = (start + whole, count - whole);
+                    let chunk = Chunk { start, count, lanes: BLOCK, direct: false, registers, stride };
+                    self.copy_leaves(&chunk);
+                    self.steps(&chunk);
+                }
+            }
+        });
+    }
+
+    /// Spreads scalars over the registers that hold them from here on.
+    fn spread(&self, registers: *mut u32) {
+        let kernel = self.kernel;
+        let none = Attributes { alpha: 0.0, beta: 0.0 };
+        for &(scalar, register) in &kernel.spread {
+            // SAFETY: the register's part of the buffer; a loop for this CPU on whole blocks and one lane.
+            unsafe {
+                let to = registers.add(register * kernel.chunk);
+                let to = std::slice::from_raw_parts_mut(to, kernel.chunk);
+                (body::splat(kernel.level).wide)(to, &self.scalars[scalar..], &[], &[], none);
+            }
+        }
+    }
+
+    /// Copies the leaves that are used where they lie behind the registers, where there is room for a whole block.
+    fn copy_leaves(&self, chunk: &Chunk) {
+        for (at, &leaf) in self.kernel.direct.iter().enumerate() {
+            // SAFETY: the buffer has a block for each; the leaf has the elements.
+            unsafe {
+                let to = std::slice::from_raw_parts_mut(self.copy_of(chunk, at), chunk.count);
+                let dtype = self.kernel.leaves[leaf];
+                memory::load(self.kernel.level, dtype, self.leaves[leaf], chunk.start, to);
+            }
+        }
+    }
+
+    /// Where the copy of a direct leaf stands.
+    fn copy_of(&self, chunk: &Chunk, direct: usize) -> *mut u32 {
+        chunk.registers.wrapping_add(self.kernel.registers * chunk.stride + direct * BLOCK)
+    }
+
+    fn address(&self, chunk: &Chunk, place: Place) -> *mut u32 {
+        let register = |register: usize| chunk.registers.wrapping_add(register * chunk.stride);
+        match place {
+            Place::Register(at) => register(at),
+            Place::Scalar(at) => self.scalars[at..].as_ptr().cast_mut(),
+            Place::Leaf(at) if chunk.direct => {
+                self.leaves[self.kernel.direct[at]].cast::<u32>().cast_mut().wrapping_add(chunk.start)
+            }
+            Place::Leaf(at) => self.copy_of(chunk, at),
+            Place::Output(at) if chunk.direct && self.in_place[at] => {
+                self.outputs[at].cast::<u32>().wrapping_add(chunk.start)
+            }
+            Place::Output(at) => register(self.kernel.outputs[at].register),
+        }
+    }
+
+    fn steps(&self, chunk: &Chunk) {
+        for step in &self.kernel.steps {
+            // SAFETY: compilation gave every step registers and operands of its own; see `step`.
+            unsafe { self.step(chunk, step) };
+        }
+    }
+
+    /// # Safety
+    /// `step` is of this kernel, and the chunk is within the elements.
+    #[inline(always)]
+    unsafe fn step(&self, chunk: &Chunk, step: &Step) {
+        let level = self.kernel.level;
+        let register = |at: usize, lanes: usize| {
+            let from = chunk.registers.wrapping_add(at * chunk.stride);
+            // SAFETY: a register has room for the lanes of any chunk, and no other slice of it is alive.
+            unsafe { std::slice::from_raw_parts_mut(from, lanes) }
+        };
+        // SAFETY: operands have the elements of the chunk (the contract of `run`); a destination is never the place of
+        // an argument, nor memory that a later step reads as a leaf.
+        unsafe {
+            match step {
+                Step::Load { leaf, register: to } => {
+                    let to = register(*to, chunk.count);
+                    memory::load(level, self.kernel.leaves[*leaf], self.leaves[*leaf], chunk.start, to);
+                }
+                Step::Fill { leaf, walk, register: to } => {
+                    let to = register(*to, chunk.count);
+                    walk.fill(level, self.kernel.leaves[*leaf], self.leaves[*leaf], chunk.start, to);
+                }
+                Step::Compute { body, attributes, to, arguments } => {
+                    let [a, b, c] = arguments.each_ref().map(|argument| {
+                        let (place, lanes) = match *argument {
+                            Argument::None => return &[][..],
+                            Argument::One(place) => (place, 1),
+                            Argument::Each(place) => (place, chunk.lanes),
+                        };
+                        std::slice::from_raw_parts(self.address(chunk, place).cast_const(), lanes)
+                    });
+                    let to = std::slice::from_raw_parts_mut(self.address(chunk, *to), chunk.lanes);
+                    body(to, a, b, c, *attributes);
+                }
+                Step::Round { register: at } => half_lanes::round(level, register(*at, chunk.lanes)),
+                Step::Store { from, output } => {
+                    if !(chunk.direct && self.in_place[*output]) {
+                        let from = self.address(chunk, *from);
+                        let from = std::slice::from_raw_parts(from.cast_const(), chunk.count);
+                        let dtype = self.kernel.outputs[*output].dtype;
+                        memory::store(level, dtype, from, self.outputs[*output], chunk.start);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! From a verified function to something that runs without allocating.
+//!
+//! simplify → fold constants → group elementwise operations → lower to kernels → plan memory → bind.
+
+mod executable;
+mod fold;
+mod fuse;
+mod graph;
+mod memory;
+mod step;
+
+pub use executable::{CpuExecutable, StepTime};
+
+use crate::Mode;
+use anemone_runtime::{CompileError, States};
+use graph::Graph;
+use mil::{Function, ValueId};
+use rayon::ThreadPool;
+use std::sync::Arc;
+use step::Step;
+
+/// Compiles one function.
+pub(crate) fn compile(
+    mut function: Function,
+    mode: Mode,
+    states: &States,
+    pool: Arc<ThreadPool>,
+) -> Result<CpuExecutable, CompileError> {
+    anemone_passes::simplify(&mut function);
+    fold::fold(&mut function)?;
+    anemone_passes::simplify(&mut function);
+    let function = anemone_passes::compact(&function);
+    let graph = Graph::new(&function);
+    let steps = steps(&graph, mode)?;
+    let usage: Vec<_> = steps.iter().map(|step| step.usage(&graph)).collect();
+    let memory = memory::plan(&graph, &usage);
+    tracing::debug!(
+        function = function.name,
+        steps = steps.len(),
+        arena_bytes = memory.arena,
+        state_copies = memory.copies.len(),
+        "compiled"
+    );
+    CpuExecutable::bind(&graph, steps, &memory, states, pool)
+}
+
+fn steps(graph: &Graph<'_>, mode: Mode) -> Result<Vec<Step>, CompileError> {
+    let clusters = match mode {
+        Mode::Strict => fuse::separate(graph),
+        Mode::Fused => fuse::fuse(graph),
+    };
+    let escapes = escapes(graph, &clusters);
+    clusters
+        .iter()
+        .map(|ops| match ops.as_slice() {
+            [op] => step::single(graph, *op),
+            ops => step::group(graph, ops, |value| escapes[value.index()]),
+        })
+        .collect()
+}
+
+/// For each value, whether something outside its own cluster needs it.
+fn escapes(graph: &Graph<'_>, clusters: &[fuse::Cluster]) -> Vec<bool> {
+    let mut cluster_of: Vec<Option<usize>> = vec![None; graph.function.values.len()];
+    for (at, ops) in clusters.iter().enumerate() {
+        for &op in ops {
+            graph.operation(op).outputs.iter().for_each(|output| cluster_of[output.index()] = Some(at));
+        }
+    }
+    let mut escapes = vec![false; graph.function.values.len()];
+    for (at, ops) in clusters.iter().enumerate() {
+        for id in ops.iter().flat_map(|&op| graph.operation(op).uses()) {
+            let root = graph.root(id);
+            escapes[root.index()] |= cluster_of[root.index()] != Some(at);
+        }
+    }
+    let outputs = graph.function.body.outputs.iter().map(|&output| graph.root(output));
+    let written = graph.writes.iter().map(|&(_, value): &(ValueId, ValueId)| value);
+    outputs.chain(written).for_each(|root| escapes[root.index()] = true);
+    escapes
+}

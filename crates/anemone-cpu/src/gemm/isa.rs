@@ -1,0 +1,141 @@
+//! Which instruction set to use: found once, at run time. Holding an [`Isa`] proves that the CPU has it.
+#![expect(unsafe_code, reason = "calls functions compiled for the features that an `Isa` proves")]
+
+use std::sync::OnceLock;
+
+use half::f16;
+
+use super::pack::Lines;
+use super::simd::{self, Element, Kernels};
+use super::tile::Tile;
+
+/// An instruction set that this CPU has.
+#[derive(Clone, Copy)]
+pub struct Isa(&'static Kernels);
+
+impl Isa {
+    /// The fastest set of this CPU.
+    pub fn detect() -> Self {
+        static BEST: OnceLock<Isa> = OnceLock::new();
+        *BEST.get_or_init(|| Self::available().next().unwrap_or(Self(&simd::portable::KERNELS)))
+    }
+
+    /// All sets that this CPU has, fastest first. The portable one, in plain Rust, is always there.
+    pub fn available() -> impl Iterator<Item = Self> {
+        [avx512(), avx2(), neon(), Some(Self(&simd::portable::KERNELS))].into_iter().flatten()
+    }
+
+    /// `"avx512"`, `"avx2"`, `"neon"` or `"portable"`.
+    pub fn name(self) -> &'static str {
+        self.0.name
+    }
+
+    /// Rows and columns of a tile: the widths of the packed panels of `A` and `B`.
+    pub(super) fn tile_sides(self) -> [usize; 2] {
+        [self.0.mr, self.0.nr]
+    }
+
+    /// Lanes of a vector; divides the columns of a tile.
+    pub(super) fn lanes(self) -> usize {
+        self.0.lanes
+    }
+
+    /// [`widen`](super::widen) on this set.
+    pub(super) fn widen(self, from: &[f16], to: &mut [f32]) {
+        // SAFETY: an `Isa` exists only on a CPU that has its features.
+        unsafe { (self.0.widen)(from, to) }
+    }
+
+    /// [`narrow`](super::narrow) on this set.
+    pub(super) fn narrow(self, from: &[f32], to: &mut [f16]) {
+        // SAFETY: an `Isa` exists only on a CPU that has its features.
+        unsafe { (self.0.narrow)(from, to) }
+    }
+
+    /// Packs lines into panels of `width`, which must be one of the [`Self::tile_sides`]; `dst` holds exactly them.
+    pub(super) fn pack<T: Dispatch>(self, lines: &Lines<'_, T>, dst: &mut [f32], width: usize) {
+        assert!(self.tile_sides().contains(&width), "a panel is as wide as a tile");
+        // SAFETY: an `Isa` exists only on a CPU that has its features; both widths suit the lanes (tested).
+        unsafe { T::pack(self.0)(lines, dst, width) }
+    }
+
+    /// Multiplies lines with a vector: `sums[j] = line j · x`, or `+=`. Panics if the lengths do not fit.
+    pub(super) fn sum_lines<T: Dispatch>(self, lines: &Lines<'_, T>, x: &[f32], sums: &mut [f32], add: bool) {
+        // SAFETY: an `Isa` exists only on a CPU that has its features.
+        unsafe { T::sum_lines(self.0)(lines, x, sums, add) }
+    }
+
+    /// Computes a tile.
+    ///
+    /// # Safety
+    /// See [`Tile`].
+    #[inline]
+    pub(super) unsafe fn tile(self, tile: &Tile) {
+        // SAFETY: an `Isa` exists only on a CPU that has its features; the rest is the caller's promise.
+        unsafe { (self.0.tile)(tile) }
+    }
+}
+
+impl std::fmt::Debug for Isa {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The kernels for an element type.
+pub(super) trait Dispatch: Element {
+    /// The packing kernel.
+    fn pack(kernels: &Kernels) -> super::pack::PackFn<Self>;
+    /// The matrix-vector kernel.
+    fn sum_lines(kernels: &Kernels) -> super::gemv::LinesFn<Self>;
+}
+
+impl Dispatch for f32 {
+    fn pack(kernels: &Kernels) -> super::pack::PackFn<Self> {
+        kernels.pack_f32
+    }
+    fn sum_lines(kernels: &Kernels) -> super::gemv::LinesFn<Self> {
+        kernels.gemv_f32
+    }
+}
+
+impl Dispatch for f16 {
+    fn pack(kernels: &Kernels) -> super::pack::PackFn<Self> {
+        kernels.pack_f16
+    }
+    fn sum_lines(kernels: &Kernels) -> super::gemv::LinesFn<Self> {
+        kernels.gemv_f16
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn avx512() -> Option<Isa> {
+    is_x86_feature_detected!("avx512f").then_some(Isa(&simd::avx512::KERNELS))
+}
+
+#[cfg(target_arch = "x86_64")]
+fn avx2() -> Option<Isa> {
+    let has =
+        is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
+    has.then_some(Isa(&simd::avx2::KERNELS))
+}
+
+#[cfg(target_arch = "aarch64")]
+fn neon() -> Option<Isa> {
+    std::arch::is_aarch64_feature_detected!("neon").then_some(Isa(&simd::neon::KERNELS))
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn avx512() -> Option<Isa> {
+    None
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn avx2() -> Option<Isa> {
+    None
+}
+
+#[cfg(not(target_arch = "aarch64"))]
+fn neon() -> Option<Isa> {
+    None
+}

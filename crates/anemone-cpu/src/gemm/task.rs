@@ -1,0 +1,166 @@
+//! One task: a block of `C` over a stretch of `k`, by one thread.
+#![expect(unsafe_code, reason = "passes pointers into packed panels and into its part of the output to the kernel")]
+
+use super::K_BLOCK;
+use super::buffer::{Buffer, with_task_buffers};
+use super::drive::{Chunk, Item, Job, WideBias, parts};
+use super::isa::Isa;
+use super::packed::{Panels, Side};
+use super::tile::Tile;
+
+/// The most floats of a tile of any instruction set.
+const MAX_TILE: usize = 14 * 32;
+
+/// A block of the output and what it is made of. No two tasks that run at the same time have a common element of `C`.
+pub(super) struct Task<'a> {
+    pub(super) job: &'a Job<'a>,
+    pub(super) item: Item,
+    pub(super) chunk: Chunk,
+    /// The whole of `K`, of which the chunk may be a part.
+    pub(super) depth: usize,
+    pub(super) a: Panels<'a>,
+    pub(super) b: Panels<'a>,
+}
+
+/// Where sums go: rows of floats, `stride` apart. Rows may be written beyond the block's columns if they are `padded`.
+#[derive(Clone, Copy)]
+struct Sums {
+    data: *mut f32,
+    stride: usize,
+    padded: bool,
+}
+
+impl Task<'_> {
+    /// Computes the block.
+    pub(super) fn run(&self) {
+        let (job, chunk) = (self.job, &self.chunk);
+        let out = job.out;
+        let out =
+            out.at(self.item.c + chunk.rows.start * out.row_stride + chunk.cols.start * out.col_stride);
+        with_task_buffers(|buffers| {
+            if let Some(data) = out.direct() {
+                let sums = Sums { data, stride: out.row_stride, padded: false };
+                // SAFETY: the block lies within C, whose bounds were checked, and no other task touches it.
+                return unsafe { self.sum(sums, &mut buffers.a, &mut buffers.b) };
+            }
+            let (rows, cols) = (chunk.rows.len(), chunk.cols.len());
+            let stride = cols.next_multiple_of(Side::B.width(job.isa));
+            let tile = buffers.sums.floats(rows * stride);
+            // SAFETY: the rows lie within C and no other task touches them; the tile has room for whole panels.
+            unsafe {
+                if job.accumulate {
+                    for (r, row) in tile.chunks_exact_mut(stride).enumerate() {
+                        out.at(r * out.row_stride).load_row(job.isa, &mut row[..cols]);
+                    }
+                }
+                self.sum(Sums { data: tile.as_mut_ptr(), stride, padded: true }, &mut buffers.a, &mut buffers.b);
+                for (r, row) in tile.chunks_exact(stride).enumerate() {
+                    out.at(r * out.row_stride).store_row(job.isa, &row[..cols]);
+                }
+            }
+        });
+    }
+
+    /// Adds up the blocks of `k`, and the bias after the last one.
+    ///
+    /// # Safety
+    /// `sums` has a row for each row of the block, with all its columns (or whole panels if padded), for this task alone.
+    unsafe fn sum(&self, sums: Sums, room_a: &mut Buffer, room_b: &mut Buffer) {
+        let (job, chunk) = (self.job, &self.chunk);
+        for k in parts(chunk.k.clone(), K_BLOCK) {
+            let a = self.a.block((Side::A, job.isa, self.item), &chunk.rows, &k, room_a);
+            let b = self.b.block((Side::B, job.isa, self.item), &chunk.cols, &k, room_b);
+            let accumulate = job.accumulate || k.start > 0;
+            let block = KBlock { a, b, depth: k.len(), accumulate, last: k.end == self.depth };
+            // SAFETY: the caller's promise.
+            unsafe { self.add_block(&block, sums) };
+        }
+    }
+
+    /// Adds one block of `k`, tile by tile. A panel of `A` stays in the L1 cache while the panels of `B` pass by.
+    ///
+    /// # Safety
+    /// As [`Self::sum`].
+    unsafe fn add_block(&self, block: &KBlock<'_>, sums: Sums) {
+        let (rows, cols) = (self.chunk.rows.len(), self.chunk.cols.len());
+        let [mr, nr] = self.job.isa.tile_sides();
+        for row in (0..rows).step_by(mr) {
+            for col in (0..cols).step_by(nr) {
+                let sides = [mr.min(rows - row), nr.min(cols - col)];
+                // SAFETY: the tile lies within the block.
+                unsafe {
+                    let at = Sums { data: sums.data.add(row * sums.stride + col), ..sums };
+                    add_tile(self.job.isa, block, [row, col], sides, at);
+                    if block.last {
+                        self.add_bias([row, col], sides, at);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds the bias to a finished tile.
+    ///
+    /// # Safety
+    /// `at` has `sides` writable floats.
+    #[inline]
+    unsafe fn add_bias(&self, [row, col]: [usize; 2], [rows, cols]: [usize; 2], at: Sums) {
+        let (row, col) = (self.chunk.rows.start + row, self.chunk.cols.start + col);
+        for r in 0..rows {
+            // SAFETY: the caller's promise.
+            let sums = unsafe { std::slice::from_raw_parts_mut(at.data.add(r * at.stride), cols) };
+            match self.job.bias {
+                WideBias::None => return,
+                WideBias::PerRow(bias) => sums.iter_mut().for_each(|sum| *sum += bias[row + r]),
+                WideBias::PerColumn(bias) => sums.iter_mut().zip(&bias[col..]).for_each(|(sum, b)| *sum += b),
+            }
+        }
+    }
+}
+
+/// The panels of both operands over one block of `k`.
+struct KBlock<'a> {
+    a: &'a [f32],
+    b: &'a [f32],
+    depth: usize,
+    accumulate: bool,
+    last: bool,
+}
+
+/// Adds one tile; one that ends within a vector is made beside the output first.
+///
+/// # Safety
+/// `row`, `col` begin panels of the block; `at` has `rows` rows of `cols` writable floats, or of whole vectors if padded.
+#[inline]
+unsafe fn add_tile(isa: Isa, block: &KBlock<'_>, [row, col]: [usize; 2], [rows, cols]: [usize; 2], at: Sums) {
+    let [mr, nr] = isa.tile_sides();
+    let depth = block.depth;
+    let a = &block.a[row * depth..][..mr * depth];
+    let b = &block.b[col * depth..][..nr * depth];
+    let mut tile = Tile {
+        a: a.as_ptr(),
+        b: b.as_ptr(),
+        c: at.data,
+        c_stride: at.stride,
+        depth,
+        rows,
+        vectors: cols.div_ceil(isa.lanes()),
+        nr,
+        accumulate: block.accumulate,
+    };
+    if at.padded || cols.is_multiple_of(isa.lanes()) {
+        // SAFETY: the panels have the right lengths, as just sliced; the output is the caller's promise.
+        return unsafe { isa.tile(&tile) };
+    }
+    let mut beside = [0.0f32; MAX_TILE];
+    (tile.c, tile.c_stride, tile.accumulate) = (beside.as_mut_ptr(), nr, false);
+    // SAFETY: as above, into an array that holds any tile.
+    unsafe { isa.tile(&tile) };
+    for (r, sums) in beside.chunks_exact(nr).take(rows).enumerate() {
+        // SAFETY: the caller's promise.
+        let out = unsafe { std::slice::from_raw_parts_mut(at.data.add(r * at.stride), cols) };
+        for (out, &sum) in out.iter_mut().zip(sums) {
+            *out = if block.accumulate { *out + sum } else { sum };
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The inner kernel: one tile of `C` from one panel of `A` and one panel of `B`, all sums in registers.
+#![expect(unsafe_code, reason = "reads packed panels and writes a tile through pointers")]
+
+use super::simd::Simd;
+
+/// The arguments of a tile kernel.
+///
+/// # Safety
+/// Whoever calls a kernel promises: `a` has `depth * mr` readable floats, `b` has `depth * nr`, and `c` has `rows` rows,
+/// `c_stride` apart, of `vectors * LANES` floats that are readable, writable and touched by no other thread;
+/// `1 <= rows <= mr`, `1 <= vectors * LANES <= nr`.
+pub(super) struct Tile {
+    pub(super) a: *const f32,
+    pub(super) b: *const f32,
+    pub(super) c: *mut f32,
+    pub(super) c_stride: usize,
+    pub(super) depth: usize,
+    pub(super) rows: usize,
+    pub(super) vectors: usize,
+    /// The width of the panel of `B`.
+    pub(super) nr: usize,
+    /// Adds to `C` instead of overwriting it.
+    pub(super) accumulate: bool,
+}
+
+/// Computes one chain per element over `depth`, then stores it or adds it to `C`.
+///
+/// # Safety
+/// See [`Tile`]; the CPU has the instruction set of `V`, and `ROWS`, `VECTORS` are the tile's `rows` and `vectors`.
+#[inline(always)]
+pub(super) unsafe fn tile<V: Simd, const ROWS: usize, const VECTORS: usize, const MR: usize>(tile: &Tile) {
+    // SAFETY: every access lies in the ranges that `Tile` describes: `a` advances by MR and `b` by `nr`, `depth` times.
+    unsafe {
+        let zero = V::splat(0.0);
+        let mut sums = [[zero; VECTORS]; ROWS];
+        let (mut a, mut b) = (tile.a, tile.b);
+        for r in 0..ROWS {
+            // C was last touched a whole block of k ago: fetch it while the sums are made.
+            V::prefetch(tile.c.wrapping_add(r * tile.c_stride));
+            if VECTORS * V::LANES > 16 {
+                V::prefetch(tile.c.wrapping_add(r * tile.c_stride + VECTORS * V::LANES - 1));
+            }
+        }
+        for _ in 0..tile.depth {
+            let mut columns = [zero; VECTORS];
+            for (v, column) in columns.iter_mut().enumerate() {
+                *column = V::load(b.add(v * V::LANES));
+            }
+            for (r, row) in sums.iter_mut().enumerate() {
+                let element = V::splat(*a.add(r));
+                for (sum, &column) in row.iter_mut().zip(&columns) {
+                    *sum = element.mul_add(column, *sum);
+                }
+            }
+            a = a.add(MR);
+            b = b.add(tile.nr);
+        }
+        for (r, row) in sums.iter().enumerate() {
+            for (v, &sum) in row.iter().enumerate() {
+                let at = tile.c.add(r * tile.c_stride + v * V::LANES);
+                if tile.accumulate { V::load(at).add(sum) } else { sum }.store(at);
+            }
+        }
+    }
+}

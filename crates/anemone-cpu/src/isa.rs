@@ -1,0 +1,103 @@
+//! One source, several instruction sets: plain loops compiled once per set, the best one picked at run time.
+//!
+//! The compiler vectorises a loop for the instruction set of the function around it. [`per_isa!`] makes a copy of a
+//! function for each set that is worth having; no intrinsics, so every copy does the same operations in the same order
+//! and gives the same bits (Rust neither reorders nor fuses float operations).
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// An instruction set, worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// What every CPU of the target has.
+    Baseline,
+    /// AVX2, FMA and F16C.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// The above and AVX-512 F, BW, DQ and VL.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+/// The best instruction set of this CPU.
+#[inline(always)]
+pub(crate) fn level() -> Level {
+    #[cfg(target_arch = "x86_64")]
+    {
+        match LEVEL.load(Ordering::Relaxed) {
+            1 => Level::Baseline,
+            2 => Level::Avx2,
+            3 => Level::Avx512,
+            _ => detect(),
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    Level::Baseline
+}
+
+/// 0 before the first look, then 1 and up.
+static LEVEL: AtomicU8 = AtomicU8::new(0);
+
+#[cfg(target_arch = "x86_64")]
+#[cold]
+fn detect() -> Level {
+    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    let avx512 = is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl");
+    let (level, code) = match (avx2 && is_x86_feature_detected!("f16c"), avx512) {
+        (true, true) => (Level::Avx512, 3),
+        (true, false) => (Level::Avx2, 2),
+        (false, _) => (Level::Baseline, 1),
+    };
+    LEVEL.store(code, Ordering::Relaxed);
+    level
+}
+
+/// Defines a function whose body is compiled for each [`Level`] and dispatched at each call:
+///
+/// ```text
+/// per_isa! {
+///     /// Doc.
+///     pub(crate) fn scale[T: Float](data: &mut [T], by: f32) -> () { … }
+/// }
+/// ```
+///
+/// Generic parameters stand in `[]` and must follow from the arguments. What the body calls has to be
+/// `#[inline(always)]`, or it is compiled for the baseline only. A call costs a load and a jump, so pass whole rows.
+macro_rules! per_isa {
+    (
+        $(#[$meta:meta])*
+        $vis:vis fn $name:ident [$($generics:tt)*] ($($arg:ident: $ty:ty),* $(,)?) -> $ret:ty $body:block
+    ) => {
+        $(#[$meta])*
+        $vis fn $name<$($generics)*>($($arg: $ty),*) -> $ret {
+            #[inline(always)]
+            fn body<$($generics)*>($($arg: $ty),*) -> $ret $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[expect(unsafe_code, reason = "a function for a CPU feature is called once the feature is known")]
+            {
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+                fn avx512<$($generics)*>($($arg: $ty),*) -> $ret {
+                    body($($arg),*)
+                }
+                #[target_feature(enable = "avx2,fma,f16c")]
+                fn avx2<$($generics)*>($($arg: $ty),*) -> $ret {
+                    body($($arg),*)
+                }
+                match $crate::isa::level() {
+                    // SAFETY: `level` found the features.
+                    $crate::isa::Level::Avx512 => unsafe { avx512($($arg),*) },
+                    // SAFETY: as above.
+                    $crate::isa::Level::Avx2 => unsafe { avx2($($arg),*) },
+                    $crate::isa::Level::Baseline => body($($arg),*),
+                }
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            body($($arg),*)
+        }
+    };
+}
+pub(crate) use per_isa;

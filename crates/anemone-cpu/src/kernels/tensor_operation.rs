@@ -1,0 +1,30 @@
+//! Building, joining, splitting, filling and ordering tensors.
+
+use super::{Lower, tensor_transformation};
+
+mod create;
+mod join;
+mod order;
+mod pad;
+mod suppression;
+
+/// The family's kernels.
+pub(crate) static OPS: &[(&str, Lower)] = &[
+    ("argsort", order::argsort),
+    ("band_part", order::band_part),
+    ("concat", join::concat),
+    ("cumsum", order::cumsum),
+    ("fill", create::fill),
+    ("fill_like", create::fill),
+    ("flatten2d", tensor_transformation::plain_copy),
+    ("identity", tensor_transformation::plain_copy),
+    ("non_maximum_suppression", suppression::lower),
+    ("one_hot", create::one_hot),
+    ("pad", pad::pad),
+    ("range_1d", create::range_1d),
+    ("shape", create::shape),
+    ("split", join::split),
+    ("stack", join::stack),
+    ("tile", join::tile),
+    ("topk", order::topk),
+];

@@ -1,0 +1,223 @@
+//! Where layers put their operations: a MIL function under construction, with its parameters.
+//!
+//! A parameter is a MIL state that the function reads. Layers ask for theirs by name when they run
+//! ([`Graph::parameter`]); names are scoped (`layers_0_attention_wq_weight`), and asking twice for the same
+//! full name gives the same parameter, which is how weights are tied. A buffer (a running mean, a counter) is a
+//! state that no gradient reaches; its new value is handed in with [`Graph::update_buffer`].
+
+use crate::NnError;
+use crate::init::Init;
+use crate::optim::Update;
+use mil::{Function, FunctionBuilder, Opset, TensorType, ValueId};
+use std::ops::{Deref, DerefMut};
+
+/// Whether the function trains or only predicts. Dropout and batch normalization differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Part of a training step.
+    Train,
+    /// Evaluation or inference: buffers are read, never written.
+    Eval,
+}
+
+/// A state that belongs to a model.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    /// Full name, unique in the model; also the state's name in the program and in checkpoints.
+    pub name: String,
+    /// Type.
+    pub ty: TensorType,
+    /// How it starts.
+    pub init: Init,
+    /// Whether gradients reach it (a weight) or not (a buffer).
+    pub trainable: bool,
+    /// The state in this function.
+    pub state: ValueId,
+    /// The value read from it.
+    pub value: ValueId,
+}
+
+/// A function under construction. Dereferences to [`FunctionBuilder`], so `g.add(x, y)?` and
+/// `g.op("conv")…` are at hand.
+#[derive(Debug)]
+pub struct Graph {
+    builder: FunctionBuilder,
+    mode: Mode,
+    scope: Vec<String>,
+    parameters: Vec<Parameter>,
+    updates: Vec<(ValueId, ValueId)>,
+}
+
+impl Graph {
+    /// An empty function for the newest opset.
+    pub fn new(name: &str, mode: Mode) -> Graph {
+        Graph {
+            builder: FunctionBuilder::new(name, Opset::Ios18),
+            mode,
+            scope: Vec::new(),
+            parameters: Vec::new(),
+            updates: Vec::new(),
+        }
+    }
+
+    /// Training or evaluation.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Runs `body` with `name` added to the names of the parameters that it asks for.
+    pub fn scope<T>(
+        &mut self,
+        name: impl Into<String>,
+        body: impl FnOnce(&mut Graph) -> Result<T, NnError>,
+    ) -> Result<T, NnError> {
+        self.scope.push(name.into());
+        let result = body(self);
+        self.scope.pop();
+        result
+    }
+
+    fn full_name(&self, name: &str) -> String {
+        let mut full = self.scope.join("_");
+        if !full.is_empty() {
+            full.push('_');
+        }
+        full.push_str(name);
+        full.replace('.', "_")
+    }
+
+    /// The value of a weight, made with `init` when a model is created.
+    pub fn parameter(&mut self, name: &str, shape: &[usize], init: Init) -> Result<ValueId, NnError> {
+        Ok(self.declare(name, TensorType::fp32(shape), init, true)?.value)
+    }
+
+    /// A buffer: a state without gradient. Returns its index for [`Graph::update_buffer`] and the value read.
+    pub fn buffer(&mut self, name: &str, ty: TensorType, init: Init) -> Result<(Buffer, ValueId), NnError> {
+        let parameter = self.declare(name, ty, init, false)?;
+        Ok((Buffer(parameter.state), parameter.value))
+    }
+
+    /// Gives a buffer the value that it holds after the step. Nothing happens in evaluation.
+    pub fn update_buffer(&mut self, buffer: Buffer, value: ValueId) {
+        if self.mode == Mode::Train {
+            self.updates.push((buffer.0, value));
+        }
+    }
+
+    /// Stores a buffer's new value at this point, whatever the mode, and returns it: for caches, whose writes are
+    /// the point of inference.
+    pub fn write_buffer(&mut self, buffer: Buffer, value: ValueId) -> Result<ValueId, NnError> {
+        Ok(self.builder.update_state(buffer.0, value)?)
+    }
+
+    /// A state of the optimizer for one parameter, of the parameter's type: state and value read.
+    pub(crate) fn optimizer_state(
+        &mut self,
+        prefix: &str,
+        update: &Update<'_>,
+        init: Init,
+    ) -> Result<(ValueId, ValueId), NnError> {
+        let ty = self.builder.function().tensor(update.value).clone();
+        let parameter = self.declare(&format!("{prefix}_{}", update.name), ty, init, false)?;
+        Ok((parameter.state, parameter.value))
+    }
+
+    fn declare(
+        &mut self,
+        name: &str,
+        ty: TensorType,
+        init: Init,
+        trainable: bool,
+    ) -> Result<Parameter, NnError> {
+        let name = self.full_name(name);
+        if let Some(known) = self.parameters.iter().find(|parameter| parameter.name == name) {
+            if known.ty != ty {
+                let message = format!("is {}, but was asked for again as {ty}", known.ty);
+                return Err(NnError::config(format!("parameter `{name}`"), message));
+            }
+            return Ok(known.clone());
+        }
+        let state = self.builder.state(name.clone(), ty.clone())?;
+        let value = self.builder.read_state(state)?;
+        self.builder.name(value, format!("{name}_read"));
+        let parameter = Parameter { name, ty, init, trainable, state, value };
+        self.parameters.push(parameter.clone());
+        Ok(parameter)
+    }
+
+    /// All parameters and buffers asked for so far, in order of first use.
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    /// Buffer updates handed in so far: state and new value.
+    pub fn updates(&self) -> &[(ValueId, ValueId)] {
+        &self.updates
+    }
+
+    /// Ends the function here, rewrites it, and goes on with the result. Returns the outputs in the rewritten
+    /// function; parameters and pending buffer updates are found again.
+    pub(crate) fn lower(
+        self,
+        outputs: &[ValueId],
+        rewrite: impl FnOnce(Function) -> Result<Function, NnError>,
+    ) -> Result<(Graph, Vec<ValueId>), NnError> {
+        let old = self.builder.function();
+        let state_names: Vec<String> =
+            self.updates.iter().map(|&(state, _)| old.display_name(state)).collect();
+        let mut parameters = self.parameters;
+        let mut all = outputs.to_vec();
+        all.extend(self.updates.iter().map(|&(_, value)| value));
+        let function = rewrite(self.builder.finish(&all)?)?;
+        let mut values = function.body.outputs.clone();
+        let update_values = values.split_off(outputs.len());
+        for parameter in &mut parameters {
+            (parameter.state, parameter.value) = read_of(&function, &parameter.name)?;
+        }
+        let mut updates = Vec::with_capacity(update_values.len());
+        for (name, value) in state_names.iter().zip(update_values) {
+            updates.push((read_of(&function, name)?.0, value));
+        }
+        let builder = FunctionBuilder::resume(function);
+        Ok((Graph { builder, mode: self.mode, scope: self.scope, parameters, updates }, values))
+    }
+
+    /// Ends the function.
+    pub fn finish(self, outputs: &[ValueId]) -> Result<Function, NnError> {
+        Ok(self.builder.finish(outputs)?)
+    }
+}
+
+/// A state by name, and the value that the function reads from it.
+fn read_of(function: &Function, name: &str) -> Result<(ValueId, ValueId), NnError> {
+    let lost = || NnError::config(format!("state `{name}`"), "is not in the rewritten function");
+    let state = function.input_named(name).ok_or_else(lost)?;
+    let read = function.body.ops.iter().find(|operation| {
+        operation.op.name == "read_state" && function.view(operation).value("input") == Some(state)
+    });
+    Ok((state, read.ok_or_else(lost)?.outputs[0]))
+}
+
+/// A buffer of a [`Graph`].
+#[derive(Clone, Copy, Debug)]
+pub struct Buffer(ValueId);
+
+impl Buffer {
+    /// Whether this is the buffer with that state.
+    pub(crate) fn is(self, state: ValueId) -> bool {
+        self.0 == state
+    }
+}
+
+impl Deref for Graph {
+    type Target = FunctionBuilder;
+    fn deref(&self) -> &FunctionBuilder {
+        &self.builder
+    }
+}
+
+impl DerefMut for Graph {
+    fn deref_mut(&mut self) -> &mut FunctionBuilder {
+        &mut self.builder
+    }
+}

@@ -1,0 +1,16 @@
+//! Training: the step program, the loop around it, checkpoints and reports.
+
+mod checkpoint;
+mod curve;
+mod data;
+mod loss_scale;
+mod options;
+mod program;
+mod trainer;
+
+pub use checkpoint::{Checkpoint, read_states, write_states};
+pub use curve::{Curve, write_curve};
+pub use data::{Batch, Data, ImageData, TokenData};
+pub use options::{LossScaling, Precision, StepOptions, TrainOptions};
+pub use program::{Loss, Model, NamedValue, Programs, StateSpec, programs};
+pub use trainer::{Evaluation, Event, Outcome, Report, Trainer};

@@ -1,0 +1,407 @@
+//! Every op with a rule, applied: the gradients verify and have their values' types, in fp32 and in fp16.
+
+use super::*;
+use std::collections::BTreeSet;
+
+type Make = fn(&mut Maker) -> Vec<ValueId>;
+
+/// Builds one operation on fresh inputs.
+struct Maker {
+    f: FunctionBuilder,
+    dtype: DataType,
+    inputs: Vec<ValueId>,
+}
+
+impl Maker {
+    /// A float input to differentiate by.
+    fn x(&mut self, shape: &[usize]) -> ValueId {
+        let name = format!("x{}", self.inputs.len());
+        let input = self.f.input(name, TensorType::new(self.dtype, shape)).unwrap();
+        self.inputs.push(input);
+        input
+    }
+
+    fn ids(&mut self, shape: &[usize]) -> ValueId {
+        let name = format!("ids{}", self.f.function().values.len());
+        self.f.input(name, TensorType::int32(shape)).unwrap()
+    }
+
+    fn unary(&mut self, op: &str) -> Vec<ValueId> {
+        let x = self.x(&[2, 3]);
+        vec![self.f.unary(op, x).unwrap()]
+    }
+
+    fn with_alpha(&mut self, op: &str) -> Vec<ValueId> {
+        let x = self.x(&[2, 3]);
+        vec![self.f.op(op).arg("x", x).float("alpha", 0.5).one().unwrap()]
+    }
+
+    fn with_alpha_and_beta(&mut self, op: &str) -> Vec<ValueId> {
+        let x = self.x(&[2, 3]);
+        vec![self.f.op(op).arg("x", x).float("alpha", 0.5).float("beta", 2.0).one().unwrap()]
+    }
+
+    fn binary(&mut self, op: &str) -> Vec<ValueId> {
+        let (x, y) = (self.x(&[2, 3, 1]), self.x(&[3, 4]));
+        vec![self.f.op(op).arg("x", x).arg("y", y).one().unwrap()]
+    }
+
+    fn reduction(&mut self, op: &str) -> Vec<ValueId> {
+        let x = self.x(&[2, 3, 4]);
+        let dropped = self.f.reduce(op, x, &[0, 2], false).unwrap();
+        vec![self.f.reduce(op, x, &[1], true).unwrap(), dropped]
+    }
+
+    fn channels(&mut self, op: &str, params: &[&str]) -> Vec<ValueId> {
+        let x = self.x(&[2, 3, 4, 5]);
+        let dtype = self.dtype;
+        let vector = self.f.constant(Constant::splat(&TensorType::new(dtype, [3]), 0.5).unwrap());
+        let op = params.iter().fold(self.f.op(op).arg("x", x), |op, param| op.arg(param, vector));
+        vec![op.one().unwrap()]
+    }
+
+    fn pool(&mut self, op: &str) -> Vec<ValueId> {
+        let x = self.x(&[2, 3, 7, 6]);
+        let mut windows = |kernel: &[i32], strides: &[i32], pad_type: &str| {
+            let op = self.f.op(op).arg("x", x).ints("kernel_sizes", kernel).ints("strides", strides);
+            op.string("pad_type", pad_type).one().unwrap()
+        };
+        vec![
+            windows(&[2, 2], &[2, 2], "valid"),
+            windows(&[3, 2], &[2, 1], "same"),
+            windows(&[7, 6], &[1, 1], "valid"),
+            windows(&[2, 2], &[3, 3], "valid"),
+        ]
+    }
+
+    fn scatter(&mut self, op: &str, mode: &str) -> ValueId {
+        let data = self.x(&[5, 3]);
+        let (indices, updates) = match op {
+            "scatter" => (self.ids(&[2]), self.x(&[2, 3])),
+            "scatter_along_axis" => (self.ids(&[2, 3]), self.x(&[2, 3])),
+            _ => (self.ids(&[4, 1]), self.x(&[4, 3])),
+        };
+        let scatter = self.f.op(op).arg("data", data).arg("indices", indices).arg("updates", updates);
+        scatter.string("mode", mode).one().unwrap()
+    }
+
+    fn blocks(&mut self, op: &str, shape: &[usize], param: &str) -> Vec<ValueId> {
+        let x = self.x(shape);
+        let op = self.f.op(op).arg("x", x);
+        let op = if param == "downscale_factor" {
+            op.constant(param, Constant::scalar(2u32))
+        } else {
+            op.int(param, 2)
+        };
+        vec![op.one().unwrap()]
+    }
+
+    fn batches(&mut self, op: &str, shape: &[usize], param: &str) -> Vec<ValueId> {
+        let x = self.x(shape);
+        let amounts = Constant::new([2, 2], vec![1i32, 1, 0, 2]).unwrap();
+        vec![self.f.op(op).arg("x", x).ints("block_shape", &[2, 2]).constant(param, amounts).one().unwrap()]
+    }
+}
+
+/// Several scatter modes at once.
+fn scatters(m: &mut Maker, op: &str) -> Vec<ValueId> {
+    mil::ops::scatter_gather::MODES.iter().map(|mode| m.scatter(op, mode)).collect()
+}
+
+const UNARY: &[&str] = &[
+    "abs", "acos", "asin", "atan", "atanh", "cos", "cosh", "erf", "exp", "exp2", "inverse", "log", "relu",
+    "relu6", "rsqrt", "sigmoid", "silu", "sin", "sinh", "softmax", "softplus", "softsign", "sqrt", "square",
+    "tan", "tanh", "identity",
+];
+const WITH_ALPHA: &[&str] = &["elu", "leaky_relu", "threshold", "thresholded_relu"];
+const WITH_ALPHA_AND_BETA: &[&str] =
+    &["clamped_relu", "clip", "linear_activation", "scaled_tanh", "sigmoid_hard"];
+const BINARY: &[&str] = &["add", "maximum", "minimum", "mod", "mul", "pow", "real_div", "sub"];
+const REDUCTIONS: &[&str] = &[
+    "reduce_l1_norm",
+    "reduce_l2_norm",
+    "reduce_log_sum",
+    "reduce_log_sum_exp",
+    "reduce_max",
+    "reduce_mean",
+    "reduce_min",
+    "reduce_prod",
+    "reduce_sum",
+    "reduce_sum_square",
+];
+
+const OTHERS: &[(&str, Make)] = &[
+    ("batch_norm", |m| m.channels("batch_norm", &["mean", "variance", "gamma", "beta"])),
+    ("instance_norm", |m| m.channels("instance_norm", &["gamma", "beta"])),
+    ("prelu", |m| m.channels("prelu", &["alpha"])),
+    ("softplus_parametric", |m| m.channels("softplus_parametric", &["alpha", "beta"])),
+    ("l2_norm", |m| m.channels("l2_norm", &[])),
+    ("layer_norm", |m| {
+        let x = m.x(&[2, 3, 4]);
+        vec![m.f.op("layer_norm").arg("x", x).ints("axes", &[-1]).one().unwrap()]
+    }),
+    ("local_response_norm", |m| {
+        let x = m.x(&[2, 5, 3]);
+        vec![m.f.op("local_response_norm").arg("x", x).int("size", 3).one().unwrap()]
+    }),
+    ("gelu", |m| {
+        let x = m.x(&[3]);
+        let modes = ["EXACT", "TANH_APPROXIMATION", "SIGMOID_APPROXIMATION"];
+        modes.map(|mode| m.f.op("gelu").arg("x", x).string("mode", mode).one().unwrap()).to_vec()
+    }),
+    ("cast", |m| {
+        let x = m.x(&[3]);
+        let other = if m.dtype == DataType::Fp16 { DataType::Fp32 } else { DataType::Fp16 };
+        let there = m.f.cast(x, other).unwrap();
+        vec![m.f.cast(there, m.dtype).unwrap()]
+    }),
+    ("avg_pool", |m| m.pool("avg_pool")),
+    ("l2_pool", |m| m.pool("l2_pool")),
+    ("max_pool", |m| m.pool("max_pool")),
+    ("conv", |m| {
+        let (x, weight) = (m.x(&[2, 4, 7, 6]), m.x(&[6, 2, 3, 2]));
+        let bias = m.x(&[6]);
+        let conv = m.f.op("conv").arg("x", x).arg("weight", weight).arg("bias", bias).int("groups", 2);
+        vec![conv.ints("strides", &[2, 1]).string("pad_type", "same").one().unwrap()]
+    }),
+    ("conv_transpose", |m| {
+        let (x, weight, bias) = (m.x(&[2, 4, 3]), m.x(&[4, 3, 3]), m.x(&[6]));
+        let op = m.f.op("conv_transpose").arg("x", x).arg("weight", weight).arg("bias", bias);
+        vec![op.int("groups", 2).ints("strides", &[2]).ints("dilations", &[2]).one().unwrap()]
+    }),
+    ("linear", |m| {
+        let x = m.x(&[2, 3, 4]);
+        let weight = m.f.constant(Constant::splat(&TensorType::new(m.dtype, [5, 4]), 0.5).unwrap());
+        vec![m.f.op("linear").arg("x", x).arg("weight", weight).one().unwrap()]
+    }),
+    ("matmul", |m| {
+        let mut product = |x: &[usize], y: &[usize], tx: bool, ty: bool| {
+            let (x, y) = (m.x(x), m.x(y));
+            m.f.matmul(x, y, tx, ty).unwrap()
+        };
+        vec![
+            product(&[2, 3], &[4, 3], false, true),
+            product(&[2, 5, 3, 4], &[4, 6], false, false),
+            product(&[2, 5, 4, 3], &[6, 4], true, true),
+            product(&[3, 4], &[2, 6, 4], false, true),
+            product(&[4, 3], &[2, 4, 6], true, false),
+            product(&[2, 1, 3, 4], &[5, 4, 6], false, false),
+        ]
+    }),
+    ("einsum", |m| {
+        let (x, y) = (m.x(&[2, 3, 1, 4]), m.x(&[2, 4, 5, 6]));
+        let first =
+            m.f.op("einsum").args("values", &[x, y]).string("equation", "nchw,nwhu->nchu").one().unwrap();
+        let (x, y) = (m.x(&[2, 3]), m.x(&[3, 4]));
+        vec![first, m.f.op("einsum").args("values", &[x, y]).string("equation", "ij,jk->k").one().unwrap()]
+    }),
+    ("scaled_dot_product_attention", |m| {
+        let (query, key, value) = (m.x(&[2, 4, 3, 8]), m.x(&[2, 4, 5, 8]), m.x(&[2, 4, 5, 6]));
+        let mask = m.x(&[3, 5]);
+        let op =
+            m.f.op("scaled_dot_product_attention").arg("query", query).arg("key", key).arg("value", value);
+        vec![op.arg("attn_mask", mask).one().unwrap()]
+    }),
+    ("select", |m| {
+        let (a, b) = (m.x(&[2, 3]), m.x(&[3]));
+        let cond = m.f.greater(a, 0.0).unwrap();
+        vec![m.f.select(cond, a, b).unwrap()]
+    }),
+    ("gather", |m| {
+        let (x, ids) = (m.x(&[2, 5, 3, 4]), m.ids(&[2, 6]));
+        let plain = m.f.op("gather").arg("x", x).arg("indices", ids).int("axis", 1).one().unwrap();
+        vec![
+            plain,
+            m.f.op("gather")
+                .arg("x", x)
+                .arg("indices", ids)
+                .int("axis", 2)
+                .int("batch_dims", 1)
+                .one()
+                .unwrap(),
+        ]
+    }),
+    ("gather_along_axis", |m| {
+        let (x, ids) = (m.x(&[5, 3]), m.ids(&[2, 3]));
+        vec![m.f.op("gather_along_axis").arg("x", x).arg("indices", ids).one().unwrap()]
+    }),
+    ("gather_nd", |m| {
+        let (x, ids) = (m.x(&[2, 5, 3]), m.ids(&[2, 4, 1]));
+        vec![m.f.op("gather_nd").arg("x", x).arg("indices", ids).int("batch_dims", 1).one().unwrap()]
+    }),
+    ("scatter", |m| scatters(m, "scatter")),
+    ("scatter_along_axis", |m| scatters(m, "scatter_along_axis")),
+    ("scatter_nd", |m| scatters(m, "scatter_nd")),
+    ("read_state", |m| {
+        let x = m.x(&[3]);
+        let state = m.f.state("state", TensorType::new(m.dtype, [3])).unwrap();
+        m.f.update_state(state, x).unwrap();
+        vec![m.f.read_state(state).unwrap()]
+    }),
+    ("coreml_update_state", |m| {
+        let x = m.x(&[3]);
+        let state = m.f.state("state", TensorType::new(m.dtype, [3])).unwrap();
+        vec![m.f.update_state(state, x).unwrap()]
+    }),
+    ("band_part", |m| {
+        let x = m.x(&[3, 4]);
+        vec![m.f.op("band_part").arg("x", x).int("lower", 0).one().unwrap()]
+    }),
+    ("concat", |m| {
+        let (a, b) = (m.x(&[2, 3]), m.x(&[2, 3]));
+        let plain = m.f.op("concat").args("values", &[a, b]).int("axis", 1).one().unwrap();
+        vec![
+            plain,
+            m.f.op("concat").args("values", &[a, b]).int("axis", 0).bool("interleave", true).one().unwrap(),
+        ]
+    }),
+    ("cumsum", |m| {
+        let x = m.x(&[3, 4]);
+        vec![m.f.op("cumsum").arg("x", x).int("axis", 1).one().unwrap()]
+    }),
+    ("flatten2d", |m| m.unary("flatten2d")),
+    ("pad", |m| {
+        let x = m.x(&[3, 4]);
+        let modes = ["constant", "reflect", "replicate"];
+        modes
+            .map(|mode| m.f.op("pad").arg("x", x).ints("pad", &[2, 1]).string("mode", mode).one().unwrap())
+            .to_vec()
+    }),
+    ("split", |m| {
+        let x = m.x(&[6, 2]);
+        let parts =
+            m.f.op("split").arg("x", x).ints("split_sizes", &[1, 2, 3]).int("axis", 0).many().unwrap();
+        vec![parts[0], parts[2]]
+    }),
+    ("stack", |m| {
+        let (a, b) = (m.x(&[2, 3]), m.x(&[2, 3]));
+        vec![m.f.op("stack").args("values", &[a, b]).int("axis", 1).one().unwrap()]
+    }),
+    ("tile", |m| {
+        let x = m.x(&[2, 1, 3]);
+        vec![m.f.op("tile").arg("x", x).ints("reps", &[3, 2, 1]).one().unwrap()]
+    }),
+    ("topk", |m| {
+        let x = m.x(&[2, 5]);
+        let both = m.f.op("topk").arg("x", x).int("k", 2).int("axis", 1).many().unwrap();
+        vec![both[0], m.f.op("topk").arg("x", x).int("k", 3).bool("return_indices", false).one().unwrap()]
+    }),
+    ("batch_to_space", |m| m.batches("batch_to_space", &[4, 2, 3, 4], "crops")),
+    ("space_to_batch", |m| m.batches("space_to_batch", &[1, 2, 4, 4], "paddings")),
+    ("depth_to_space", |m| m.blocks("depth_to_space", &[1, 8, 2, 3], "block_size")),
+    ("space_to_depth", |m| m.blocks("space_to_depth", &[1, 2, 4, 6], "block_size")),
+    ("pixel_shuffle", |m| m.blocks("pixel_shuffle", &[1, 8, 2, 3], "upscale_factor")),
+    ("pixel_unshuffle", |m| m.blocks("pixel_unshuffle", &[1, 2, 4, 6], "downscale_factor")),
+    ("expand_dims", |m| {
+        let x = m.x(&[2, 3]);
+        vec![m.f.op("expand_dims").arg("x", x).ints("axes", &[1]).one().unwrap()]
+    }),
+    ("squeeze", |m| {
+        let x = m.x(&[2, 1, 3]);
+        vec![m.f.op("squeeze").arg("x", x).one().unwrap()]
+    }),
+    ("reshape", |m| {
+        let x = m.x(&[2, 3]);
+        vec![m.f.reshape(x, &[3, 2]).unwrap()]
+    }),
+    ("reshape_like", |m| {
+        let (x, like) = (m.x(&[2, 3]), m.x(&[6, 5]));
+        let number = |m: &mut Maker, value| m.f.int(value);
+        let (begin, end) = (number(m, 0), number(m, 1));
+        let mask = m.f.constant(Constant::bool(false));
+        let op =
+            m.f.op("reshape_like").arg("x", x).arg("ref_tensors", like).arg("begins", begin).arg("ends", end);
+        vec![op.arg("end_masks", mask).one().unwrap()]
+    }),
+    ("reverse", |m| m.unary("reverse")),
+    ("reverse_sequence", |m| {
+        let (x, lengths) = (m.x(&[4, 3]), m.ids(&[3]));
+        let op = m.f.op("reverse_sequence").arg("x", x).arg("lengths", lengths);
+        vec![op.int("seq_axis", 0).int("batch_axis", 1).one().unwrap()]
+    }),
+    ("slice_by_index", |m| {
+        let x = m.x(&[7, 5, 4]);
+        let op = m.f.op("slice_by_index").arg("x", x).ints("begin", &[6, 1, 2]).ints("end", &[0, 4, 3]);
+        vec![op.ints("stride", &[-2, 1, 1]).bools("squeeze_mask", &[false, false, true]).one().unwrap()]
+    }),
+    ("slice_by_size", |m| {
+        let (x, begin) = (m.x(&[4, 5]), m.ids(&[2]));
+        let fixed =
+            m.f.op("slice_by_size").arg("x", x).ints("begin", &[1, 2]).ints("size", &[2, 3]).one().unwrap();
+        vec![
+            fixed,
+            m.f.op("slice_by_size").arg("x", x).arg("begin", begin).ints("size", &[2, 3]).one().unwrap(),
+        ]
+    }),
+    ("slice_update", |m| {
+        let (x, update) = (m.x(&[4, 5]), m.x(&[2, 5]));
+        let (begin, end) = (m.ids(&[2]), m.ids(&[2]));
+        let op =
+            m.f.op("slice_update")
+                .arg("x", x)
+                .arg("update", update)
+                .ints("begin", &[1, 0])
+                .ints("end", &[3, 5]);
+        let fixed = op.one().unwrap();
+        let op = m.f.op("slice_update").arg("x", x).arg("update", update).arg("begin", begin).arg("end", end);
+        vec![fixed, op.bools("begin_mask", &[false, true]).one().unwrap()]
+    }),
+    ("sliding_windows", |m| {
+        let x = m.x(&[2, 7]);
+        vec![
+            m.f.op("sliding_windows")
+                .arg("x", x)
+                .int("axis", 1)
+                .int("size", 3)
+                .int("stride", 2)
+                .one()
+                .unwrap(),
+        ]
+    }),
+    ("transpose", |m| {
+        let x = m.x(&[2, 3, 4]);
+        vec![m.f.transpose(x, &[2, 0, -2]).unwrap()]
+    }),
+];
+
+/// Differentiates the sum of the squares of every output by every input, and verifies the result.
+fn apply(op: &str, dtype: DataType, make: impl Fn(&mut Maker) -> Vec<ValueId>) {
+    let mut m = Maker { f: builder(), dtype, inputs: Vec::new() };
+    let outputs = make(&mut m);
+    let mut f = m.f;
+    assert!(count(&f, op) > 0, "the case of `{op}` does not use it");
+    let mut terms = Vec::new();
+    for output in outputs {
+        let square = f.mul(output, output).unwrap();
+        let sum = total(&mut f, square);
+        terms.push(f.reshape(sum, &[1]).unwrap());
+    }
+    let loss = f.op("concat").args("values", &terms).int("axis", 0).one().unwrap();
+    let loss = total(&mut f, loss);
+    let grads = gradients(&mut f, loss, &m.inputs).unwrap_or_else(|error| panic!("{op} in {dtype}: {error}"));
+    for (&input, &grad) in m.inputs.iter().zip(&grads) {
+        assert_eq!(f.ty(input), f.ty(grad), "gradient of {op}");
+    }
+    verify(Program::single(f.finish(&grads).unwrap()))
+        .unwrap_or_else(|faults| panic!("{op} in {dtype}: {faults:?}"));
+}
+
+#[test]
+fn every_rule_gives_gradients_that_verify() {
+    let mut seen = BTreeSet::new();
+    for dtype in [DataType::Fp32, DataType::Fp16] {
+        let mut run = |op: &'static str, make: &dyn Fn(&mut Maker) -> Vec<ValueId>| {
+            seen.insert(op);
+            apply(op, dtype, make);
+        };
+        UNARY.iter().for_each(|op| run(op, &|m| m.unary(op)));
+        WITH_ALPHA.iter().for_each(|op| run(op, &|m| m.with_alpha(op)));
+        WITH_ALPHA_AND_BETA.iter().for_each(|op| run(op, &|m| m.with_alpha_and_beta(op)));
+        BINARY.iter().for_each(|op| run(op, &|m| m.binary(op)));
+        REDUCTIONS.iter().for_each(|op| run(op, &|m| m.reduction(op)));
+        OTHERS.iter().for_each(|(op, make)| run(op, make));
+    }
+    let with_rule: BTreeSet<&str> =
+        Op::all().filter(|&op| matches!(rule(op), Rule::Vjp(_))).map(|op| op.declaration().name).collect();
+    assert_eq!(seen, with_rule, "cases and rules differ");
+}

@@ -1,0 +1,196 @@
+//! Structure of what differentiation appends: types, sums, dead paths, errors. Values are checked against golden files
+//! where an engine runs the programs.
+
+mod every_op;
+
+use super::*;
+use mil::{Constant, FunctionBuilder, Opset, Program, TensorType, verify};
+
+fn builder() -> FunctionBuilder {
+    FunctionBuilder::new("main", Opset::Ios18)
+}
+
+/// Sums a value to a scalar.
+fn total(f: &mut FunctionBuilder, value: ValueId) -> ValueId {
+    f.op("reduce_sum").arg("x", value).bool("keep_dims", false).one().unwrap()
+}
+
+/// Fails with every fault of the finished function.
+fn check(f: FunctionBuilder, outputs: &[ValueId]) -> mil::Verified {
+    verify(Program::single(f.finish(outputs).unwrap())).unwrap()
+}
+
+fn count(f: &FunctionBuilder, op: &str) -> usize {
+    f.function().body.ops.iter().filter(|operation| operation.op.declaration().name == op).count()
+}
+
+#[test]
+fn every_rule_is_of_an_op_and_every_op_has_a_rule() {
+    let missing: Vec<&str> =
+        Op::all().filter(|&op| matches!(rule(op), Rule::Missing)).map(|op| op.declaration().name).collect();
+    assert!(missing.is_empty(), "ops without a gradient rule: {missing:?}");
+}
+
+#[test]
+fn shared_values_get_one_sum() {
+    let mut f = builder();
+    let x = f.input("x", TensorType::fp32([4])).unwrap();
+    let parts: Vec<_> = (0..5).map(|_| f.unary("exp", x).unwrap()).collect();
+    let loss = f.op("concat").args("values", &parts).int("axis", 0).one().unwrap();
+    let loss = total(&mut f, loss);
+    let before = count(&f, "add");
+    let dx = gradients(&mut f, loss, &[x]).unwrap();
+    assert_eq!(count(&f, "add") - before, 4);
+    assert_eq!(f.shape(dx[0]), [4]);
+    check(f, &dx);
+}
+
+#[test]
+fn broadcast_operands_get_sums() {
+    let mut f = builder();
+    let x = f.input("x", TensorType::fp32([2, 3, 4])).unwrap();
+    let scale = f.input("scale", TensorType::fp32([4])).unwrap();
+    let column = f.input("column", TensorType::fp32([3, 1])).unwrap();
+    let scalar = f.input("scalar", TensorType::fp32([])).unwrap();
+    let y = f.mul(x, scale).unwrap();
+    let y = f.add(y, column).unwrap();
+    let y = f.real_div(y, scalar).unwrap();
+    let loss = total(&mut f, y);
+    let grads = gradients(&mut f, loss, &[x, scale, column, scalar]).unwrap();
+    let shapes: Vec<_> = grads.iter().map(|&grad| f.shape(grad).to_vec()).collect();
+    assert_eq!(shapes, [vec![2, 3, 4], vec![4], vec![3, 1], vec![]]);
+    check(f, &grads);
+}
+
+#[test]
+fn a_mean_is_not_copied_out_before_it_is_needed() {
+    let mut f = builder();
+    let x = f.input("x", TensorType::fp32([8, 16])).unwrap();
+    let square = f.mul(x, x).unwrap();
+    let mean = f.reduce("reduce_mean", square, &[-1], true).unwrap();
+    let loss = total(&mut f, mean);
+    let dx = gradients(&mut f, loss, &[x]).unwrap();
+    assert_eq!(count(&f, "tile"), 0);
+    check(f, &dx);
+}
+
+#[test]
+fn values_that_depend_on_nothing_asked_for_get_no_backward_ops() {
+    let mut f = builder();
+    let x = f.input("x", TensorType::fp32([4])).unwrap();
+    let w = f.input("w", TensorType::fp32([4])).unwrap();
+    let features = f.unary("tanh", x).unwrap();
+    let y = f.mul(features, w).unwrap();
+    let loss = total(&mut f, y);
+    let before = f.function().body.ops.len();
+    gradients(&mut f, loss, &[w]).unwrap();
+    assert_eq!(f.function().body.ops.len() - before, 2, "one shape for the seed and one product");
+}
+
+#[test]
+fn independent_values_get_zeros() {
+    let mut f = builder();
+    let x = f.input("x", TensorType::fp32([4])).unwrap();
+    let w = f.input("w", TensorType::fp16([2, 2])).unwrap();
+    let s = f.input("s", TensorType::fp32([])).unwrap();
+    let loss = total(&mut f, x);
+    let grads = gradients(&mut f, loss, &[w, s]).unwrap();
+    assert_eq!(f.ty(grads[0]).to_string(), "tensor<fp16, [2, 2]>");
+    assert_eq!(f.ty(grads[1]).to_string(), "tensor<fp32, []>");
+    check(f, &grads);
+}
+
+#[test]
+fn gradients_have_the_type_of_their_value() {
+    let mut f = builder();
+    let master = f.state("master", TensorType::fp32([3, 3])).unwrap();
+    let weight = f.read_state(master).unwrap();
+    let half = f.cast(weight, DataType::Fp16).unwrap();
+    let x = f.input("x", TensorType::fp16([2, 3])).unwrap();
+    let y = f.matmul(x, half, false, false).unwrap();
+    let y = f.cast(y, DataType::Fp32).unwrap();
+    let loss = total(&mut f, y);
+    let scale = f.input("scale", TensorType::fp32([])).unwrap();
+    let grads = gradients_from(&mut f, loss, Some(scale), &[weight, half]).unwrap();
+    assert_eq!(f.dtype(grads[0]), DataType::Fp32);
+    assert_eq!(f.dtype(grads[1]), DataType::Fp16);
+    check(f, &grads);
+}
+
+#[test]
+fn integers_and_steps_stop_gradients() {
+    let mut f = builder();
+    let x = f.input("x", TensorType::fp32([4])).unwrap();
+    let steps = f.unary("floor", x).unwrap();
+    let index = f.op("reduce_argmax").arg("x", x).int("axis", 0).bool("keep_dims", true).one().unwrap();
+    let index = f.cast(index, DataType::Fp32).unwrap();
+    let y = f.mul(steps, index).unwrap();
+    let loss = total(&mut f, y);
+    let before = f.function().body.ops.len();
+    let dx = gradients(&mut f, loss, &[x]).unwrap();
+    assert_eq!(f.function().body.ops.len() - before, 1, "zeros and nothing else");
+    check(f, &dx);
+}
+
+#[test]
+fn a_written_state_passes_its_gradient_to_what_was_written() {
+    let mut f = builder();
+    let cache = f.state("cache", TensorType::fp32([2])).unwrap();
+    let x = f.input("x", TensorType::fp32([2])).unwrap();
+    let before = f.read_state(cache).unwrap();
+    let sum = f.add(before, x).unwrap();
+    f.update_state(cache, sum).unwrap();
+    let after = f.read_state(cache).unwrap();
+    let y = f.unary("exp", after).unwrap();
+    let loss = total(&mut f, y);
+    let exps = count(&f, "fill");
+    let grads = gradients(&mut f, loss, &[x, before]).unwrap();
+    assert_eq!(count(&f, "fill"), exps, "neither gradient is zero");
+    check(f, &grads);
+}
+
+#[test]
+fn faults_name_what_is_wrong() {
+    let mut f = builder();
+    let x = f.input("x", TensorType::fp32([4])).unwrap();
+    let ids = f.input("ids", TensorType::int32([4])).unwrap();
+    let state = f.state("w", TensorType::fp32([4])).unwrap();
+    let loss = total(&mut f, x);
+    let error = gradients(&mut f, x, &[x]).unwrap_err();
+    assert!(matches!(error, AutodiffError::Loss { .. }), "{error}");
+    let error = gradients(&mut f, loss, &[ids]).unwrap_err();
+    assert!(error.to_string().contains("`ids`"), "{error}");
+    let error = gradients(&mut f, loss, &[state]).unwrap_err();
+    assert!(error.to_string().contains("read_state"), "{error}");
+    let error = gradients_from(&mut f, loss, Some(x), &[x]).unwrap_err();
+    assert!(matches!(error, AutodiffError::Seed { .. }), "{error}");
+    let error = gradients(&mut f, loss, &[ValueId::from_index(999)]).unwrap_err();
+    assert!(matches!(error, AutodiffError::UnknownValue(_)), "{error}");
+}
+
+#[test]
+fn a_function_gets_gradient_outputs() {
+    let mut f = builder();
+    let w = f.state("w", TensorType::fp32([4])).unwrap();
+    let b = f.state("b", TensorType::fp32([4])).unwrap();
+    f.state("unused", TensorType::fp32([2])).unwrap();
+    let x = f.input("x", TensorType::fp32([4])).unwrap();
+    let (first, second) = (f.read_state(w).unwrap(), f.read_state(w).unwrap());
+    let bias = f.read_state(b).unwrap();
+    let y = f.mul(first, second).unwrap();
+    let y = f.add(y, bias).unwrap();
+    let y = f.mul(y, x).unwrap();
+    let loss = total(&mut f, y);
+    f.name(loss, "loss");
+    let program = check(f, &[loss]);
+    let differentiated = differentiate(&program, "main", "loss", &["w", "b", "unused", "x"]).unwrap();
+    let verified = verify(differentiated).unwrap();
+    let main = verified.function("main").unwrap();
+    let outputs: Vec<String> =
+        main.body.outputs.iter().map(|&id| format!("{} {}", main.display_name(id), main.shape(id))).collect();
+    assert_eq!(outputs, ["loss []", "w_grad [4]", "b_grad [4]", "unused_grad [2]", "x_grad [4]"]);
+    for (function, loss, state) in [("none", "loss", "w"), ("main", "none", "w"), ("main", "loss", "none")] {
+        let error = differentiate(&program, function, loss, &[state]).unwrap_err();
+        assert!(error.to_string().contains("there is no") && error.to_string().contains("`none`"), "{error}");
+    }
+}

@@ -1,0 +1,246 @@
+//! What a printed function looks like before it is text: the order of its statements and every value's name.
+
+use crate::{Arg, Block, Def, Function, Operation, Program, Value, ValueId, Verified};
+use std::collections::{HashMap, HashSet};
+
+/// A statement.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Statement {
+    /// `… = const()…`
+    Const(ValueId),
+    /// The operation with this index in the body.
+    Op(usize),
+}
+
+/// Order and names of one function.
+pub(super) struct Layout {
+    /// The statements: each constant before the first operation that uses it.
+    pub(super) statements: Vec<Statement>,
+    /// Name by value index; empty for values that are not printed.
+    names: Vec<String>,
+}
+
+impl Layout {
+    pub(super) fn new(function: &Function) -> Layout {
+        let (statements, owners) = order(function);
+        let mut namer =
+            Namer { function, names: vec![String::new(); function.values.len()], taken: Names::default() };
+        for &id in &function.inputs {
+            namer.keep(id, "input");
+        }
+        for &id in &function.body.outputs {
+            namer.keep(id, "output");
+        }
+        namer.given_names(&statements);
+        namer.made_names(&statements, &owners);
+        Layout { statements, names: namer.names }
+    }
+
+    /// Name of a value. Ids that are not of the function, which a verified program does not have, get one that
+    /// the parser will not find.
+    pub(super) fn name(&self, id: ValueId) -> String {
+        match self.names.get(id.index()) {
+            Some(name) if !name.is_empty() => name.clone(),
+            _ => format!("undefined_{}", id.index()),
+        }
+    }
+}
+
+/// Statements in print order; for each constant, the operation and parameter that use it first.
+fn order(function: &Function) -> (Vec<Statement>, HashMap<ValueId, (usize, &'static str)>) {
+    let mut statements = Vec::with_capacity(function.body.ops.len());
+    let mut owners = HashMap::new();
+    let mut printed = HashSet::new();
+    let is_constant =
+        |id: ValueId| function.values.get(id.index()).is_some_and(|value| matches!(value.def, Def::Const(_)));
+    for (index, operation) in function.body.ops.iter().enumerate() {
+        for (param, arg) in operation.op.params.iter().zip(&operation.args) {
+            for &id in arg.values().iter().filter(|&&id| is_constant(id)) {
+                if printed.insert(id) {
+                    statements.push(Statement::Const(id));
+                    owners.insert(id, (index, param.name));
+                }
+            }
+        }
+        statements.push(Statement::Op(index));
+    }
+    for &id in function.body.outputs.iter().filter(|&&id| is_constant(id)) {
+        if printed.insert(id) {
+            statements.push(Statement::Const(id));
+        }
+    }
+    (statements, owners)
+}
+
+/// Names given so far, with the next suffix to try for each base so that many equal names stay cheap.
+#[derive(Default)]
+struct Names {
+    taken: HashSet<String>,
+    next: HashMap<String, usize>,
+}
+
+impl Names {
+    /// `base` if it is free, else `base_1`, `base_2`, …
+    fn with_suffix_if_needed(&mut self, base: String) -> String {
+        if self.taken.insert(base.clone()) { base } else { self.numbered(&base, 1) }
+    }
+
+    /// The first free of `base_N`, N counting from `first`.
+    fn numbered(&mut self, base: &str, first: usize) -> String {
+        let next = self.next.entry(base.to_string()).or_insert(first);
+        loop {
+            let name = format!("{base}_{next}");
+            *next += 1;
+            if self.taken.insert(name.clone()) {
+                return name;
+            }
+        }
+    }
+}
+
+struct Namer<'a> {
+    function: &'a Function,
+    names: Vec<String>,
+    taken: Names,
+}
+
+impl Namer<'_> {
+    /// Names an input or output of the function, which keeps its name as it is.
+    fn keep(&mut self, id: ValueId, fallback: &str) {
+        if self.names.get(id.index()).is_none_or(|name| !name.is_empty()) {
+            return;
+        }
+        let base = self.function.value(id).name.clone().filter(|name| crate::verify::is_name(name));
+        self.names[id.index()] = self.taken.with_suffix_if_needed(base.unwrap_or_else(|| fallback.into()));
+    }
+
+    /// Names the values that bring a name, in print order.
+    fn given_names(&mut self, statements: &[Statement]) {
+        for &statement in statements {
+            for &id in defined(self.function, &statement) {
+                if let Some(name) = self.unnamed(id).and_then(|value| value.name.as_deref()) {
+                    self.names[id.index()] = self.taken.with_suffix_if_needed(sanitized(name));
+                }
+            }
+        }
+    }
+
+    /// Names the others: results after their op, constants after the result and the parameter that use them.
+    fn made_names(&mut self, statements: &[Statement], owners: &HashMap<ValueId, (usize, &'static str)>) {
+        for statement in statements {
+            let Statement::Op(index) = *statement else { continue };
+            let operation = &self.function.body.ops[index];
+            for &id in &operation.outputs {
+                if self.unnamed(id).is_some() {
+                    self.names[id.index()] = self.taken.numbered(operation.op.name, 0);
+                }
+            }
+        }
+        for statement in statements {
+            let Statement::Const(id) = *statement else { continue };
+            if self.unnamed(id).is_none() {
+                continue;
+            }
+            let base = match owners.get(&id) {
+                Some(&(index, param)) => {
+                    let operation = &self.function.body.ops[index];
+                    let result = operation.outputs.first().and_then(|id| self.names.get(id.index()));
+                    format!("{}_{param}", result.map_or(operation.op.name, String::as_str))
+                }
+                None => "constant".to_string(),
+            };
+            self.names[id.index()] = self.taken.with_suffix_if_needed(base);
+        }
+    }
+
+    /// The value, if it exists and has no printed name yet.
+    fn unnamed(&self, id: ValueId) -> Option<&Value> {
+        let named = self.names.get(id.index()).is_none_or(|name| !name.is_empty());
+        if named { None } else { self.function.values.get(id.index()) }
+    }
+}
+
+/// The values that a statement defines.
+fn defined<'a>(function: &'a Function, statement: &'a Statement) -> &'a [ValueId] {
+    match statement {
+        Statement::Const(id) => std::slice::from_ref(id),
+        Statement::Op(index) => &function.body.ops[*index].outputs,
+    }
+}
+
+/// Words of the grammar: no statement's name, though the parser would understand them.
+const RESERVED: [&str; 13] = [
+    "program", "func", "tensor", "state", "dict", "list", "tuple", "const", "true", "false", "inf", "nan",
+    "BLOBFILE",
+];
+
+/// The name with everything replaced that MIL does not allow in names.
+fn sanitized(name: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '@';
+    let mut result: String = name.chars().map(|c| if allowed(c) { c } else { '_' }).collect();
+    if !result.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+        result.insert(0, '_');
+    }
+    if RESERVED.contains(&result.as_str()) || crate::DataType::from_name(&result).is_some() {
+        result.push('_');
+    }
+    result
+}
+
+/// The program as its text describes it: values numbered in print order (inputs, then each statement's), named as
+/// printed, constants that nothing uses left out, `buildInfo` present. Printing and parsing give exactly this.
+pub fn canonical(program: &Verified) -> Program {
+    let mut build_info = program.build_info.clone();
+    if build_info.is_empty() {
+        build_info = super::DEFAULT_BUILD_INFO.map(|(k, v)| (k.to_string(), v.to_string())).to_vec();
+    }
+    Program { functions: program.functions.iter().map(canonical_function).collect(), build_info }
+}
+
+fn canonical_function(function: &Function) -> Function {
+    let layout = Layout::new(function);
+    let mut result = Function {
+        name: function.name.clone(),
+        opset: function.opset,
+        inputs: Vec::new(),
+        body: Block::default(),
+        values: Vec::new(),
+    };
+    let mut numbers = HashMap::new();
+    let mut define = |result: &mut Function, id: ValueId| {
+        let value = Value { name: Some(layout.name(id)), ..function.value(id).clone() };
+        let new = result.add_value(value);
+        numbers.insert(id, new);
+        new
+    };
+    for &input in &function.inputs {
+        let new = define(&mut result, input);
+        result.inputs.push(new);
+    }
+    let mut outputs = Vec::new();
+    for statement in &layout.statements {
+        outputs
+            .push(defined(function, statement).iter().map(|&id| define(&mut result, id)).collect::<Vec<_>>());
+    }
+    for (statement, outputs) in layout.statements.iter().zip(outputs) {
+        let Statement::Op(index) = *statement else { continue };
+        let operation = &function.body.ops[index];
+        let args = operation.args.iter().map(|arg| renumbered(arg, &numbers)).collect();
+        result.body.ops.push(Operation {
+            op: operation.op,
+            args,
+            outputs: outputs.into(),
+            blocks: Vec::new(),
+        });
+    }
+    result.body.outputs = function.body.outputs.iter().map(|id| numbers[id]).collect();
+    result
+}
+
+fn renumbered(arg: &Arg, numbers: &HashMap<ValueId, ValueId>) -> Arg {
+    let mut arg = arg.clone();
+    for id in arg.values_mut() {
+        *id = numbers[id];
+    }
+    arg
+}

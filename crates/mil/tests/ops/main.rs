@@ -1,0 +1,14 @@
+//! What type inference gives and refuses, family by family, and that it withstands anything.
+
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+mod activation_normalization;
+mod conv_pool;
+mod hostile;
+mod linear;
+mod reduction_random;
+mod scatter_gather;
+mod support;
+mod table;
+mod tensor_operation;
+mod tensor_transformation;
