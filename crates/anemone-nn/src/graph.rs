@@ -83,6 +83,10 @@ impl Graph {
             full.push('_');
         }
         full.push_str(name);
+        // PyTorch calls the first layer of a nameless container `0`; names in MIL begin with a letter.
+        if full.starts_with(|c: char| c.is_ascii_digit()) {
+            full.insert_str(0, "layers_");
+        }
         full.replace('.', "_")
     }
 

@@ -7,6 +7,7 @@ use crate::{
     ValueId,
 };
 use smallvec::{SmallVec, smallvec};
+use std::collections::HashSet;
 
 /// Builds one function. Operations are appended in order of execution.
 #[derive(Clone, Debug)]
@@ -40,6 +41,9 @@ impl FunctionBuilder {
     }
 
     /// Type of a value.
+    ///
+    /// # Panics
+    /// When the value is not of this function; the same holds for the other readers of one value.
     pub fn ty(&self, id: ValueId) -> &Type {
         self.function.ty(id)
     }
@@ -61,7 +65,11 @@ impl FunctionBuilder {
 
     /// Adds a state.
     pub fn state(&mut self, name: impl Into<String>, ty: TensorType) -> Result<ValueId, BuildError> {
-        self.add_input(name.into(), Type::State(ty))
+        let (name, opset) = (name.into(), self.function.opset);
+        if opset < Opset::Ios18 {
+            return Err(BuildError::Opset { op: "read_state", name: Some(name), since: Opset::Ios18, opset });
+        }
+        self.add_input(name, Type::State(ty))
     }
 
     fn add_input(&mut self, name: String, ty: Type) -> Result<ValueId, BuildError> {
@@ -96,6 +104,9 @@ impl FunctionBuilder {
     }
 
     /// Names a value; the last name given holds.
+    ///
+    /// # Panics
+    /// When the value is not of this function.
     pub fn name(&mut self, id: ValueId, name: impl Into<String>) {
         self.function.values[id.index()].name = Some(name.into());
     }
@@ -115,21 +126,44 @@ impl FunctionBuilder {
         }
     }
 
-    /// Ends the function with these outputs. Unnamed outputs are named `output`, `output_1`, …; an output that is an
-    /// input, a constant or listed twice is passed through `identity`, so that it has a name of its own.
+    /// Ends the function with these outputs. Unnamed outputs are named `output`, `output_1`, … (the next number that is
+    /// free); an output that is an input, a constant or listed twice is passed through `identity`, so that it has a name
+    /// of its own.
+    ///
+    /// # Errors
+    /// When an output is not of this function, or its name is no name in MIL or that of another output.
     pub fn finish(mut self, outputs: &[ValueId]) -> Result<Function, BuildError> {
-        let mut seen: Vec<ValueId> = Vec::new();
-        for (index, &output) in outputs.iter().enumerate() {
-            let direct = matches!(self.function.value(output).def, Def::Op) && !seen.contains(&output);
-            let output = if direct { output } else { self.op("identity").arg("x", output).one()? };
-            if self.function.value(output).name.is_none() {
-                let name = if index == 0 { "output".to_string() } else { format!("output_{index}") };
-                self.name(output, name);
-            }
-            seen.push(output);
+        let mut seen: Vec<ValueId> = Vec::with_capacity(outputs.len());
+        for &output in outputs {
+            let value = self.function.values.get(output.index());
+            let direct = value.is_some_and(|value| value.def == Def::Op) && !seen.contains(&output);
+            seen.push(if direct { output } else { self.op("identity").arg("x", output).one()? });
         }
+        self.name_outputs(&seen)?;
         self.function.body.outputs = seen;
         Ok(self.function)
+    }
+
+    fn name_outputs(&mut self, outputs: &[ValueId]) -> Result<(), BuildError> {
+        let mut taken: HashSet<String> = HashSet::new();
+        for name in outputs.iter().filter_map(|&id| self.function.value(id).name.clone()) {
+            if !is_name(&name) {
+                return Err(BuildError::Name { name });
+            }
+            if !taken.insert(name.clone()) {
+                let function = self.function.name.clone();
+                return Err(BuildError::Duplicate { function, what: "outputs", name });
+            }
+        }
+        taken.extend(self.function.inputs.iter().filter_map(|&id| self.function.value(id).name.clone()));
+        let mut free = (0..).map(|i| if i == 0 { "output".to_string() } else { format!("output_{i}") });
+        for &id in outputs {
+            if self.function.value(id).name.is_none() {
+                let name = free.find(|name| !taken.contains(name));
+                self.function.values[id.index()].name = name;
+            }
+        }
+        Ok(())
     }
 
     fn push(
@@ -375,16 +409,22 @@ binary_shorthands! {
 }
 
 impl FunctionBuilder {
+    /// The tensor type of a value, if it is of this function.
+    fn known(&self, id: ValueId) -> Option<&TensorType> {
+        self.function.values.get(id.index()).map(|value| value.ty.tensor())
+    }
+
     fn binary(&mut self, op: &str, x: Operand, y: Operand) -> Result<ValueId, BuildError> {
         let dtype = match (x, y) {
             (Operand::Value(id), _) | (_, Operand::Value(id)) => {
-                self.function.values.get(id.index()).map_or(DataType::Fp32, |value| value.ty.tensor().dtype)
+                self.known(id).map_or(DataType::Fp32, |ty| ty.dtype)
             }
             _ => DataType::Fp32,
         };
         let mut value = |operand| match operand {
             Operand::Value(id) => id,
-            Operand::Number(number) if dtype == DataType::Int32 => {
+            // A fraction stays one, so that the element types differ and the op says so.
+            Operand::Number(number) if dtype == DataType::Int32 && number as i32 as f32 == number => {
                 self.constant(Constant::scalar(number as i32))
             }
             Operand::Number(number) => self.float(dtype, number),
@@ -400,7 +440,7 @@ impl FunctionBuilder {
 
     /// Converts to another element type; the value itself if it has that type already.
     pub fn cast(&mut self, x: ValueId, dtype: DataType) -> Result<ValueId, BuildError> {
-        if self.dtype(x) == dtype {
+        if self.known(x).is_some_and(|ty| ty.dtype == dtype) {
             return Ok(x);
         }
         self.op("cast").arg("x", x).string("dtype", dtype.name()).one()
@@ -408,7 +448,7 @@ impl FunctionBuilder {
 
     /// `reshape` to known dimensions; the value itself if it has them already.
     pub fn reshape(&mut self, x: ValueId, shape: &[usize]) -> Result<ValueId, BuildError> {
-        if self.shape(x) == shape {
+        if self.known(x).is_some_and(|ty| *ty.shape == *shape) {
             return Ok(x);
         }
         self.op("reshape").arg("x", x).shape("shape", shape).one()

@@ -13,8 +13,8 @@
 //!   where tuples are declared and nowhere else; states stand where states are declared and nowhere else.
 //! - Element types satisfy the declaration under the function's opset, domains included; constant-only
 //!   parameters are constants; the op exists in the opset.
-//! - Only inputs have state types.
-//! - Nested blocks occur only where the op declares them (none so far).
+//! - Only inputs have state types, and only from iOS18 on.
+//! - Nested blocks occur only where the op declares them (none so far); a function's body has no inputs of its own.
 
 use crate::ops::{Op, ParamKind};
 use crate::{
@@ -122,6 +122,14 @@ impl Checker<'_> {
         }
         for &input in &function.inputs {
             self.define(input, Some("input"));
+            let state = function.values.get(input.index()).is_some_and(|value| value.ty.is_state());
+            if state && function.opset < Opset::Ios18 {
+                let message = format!("is a state, which needs ios18, not {}", function.opset);
+                self.fault(self.place_of(input), message);
+            }
+        }
+        if !function.body.inputs.is_empty() {
+            self.fault(None, "has a body with inputs; they belong to the function");
         }
         self.unique_names(&function.inputs, "inputs");
         self.block(&function.body);

@@ -1,5 +1,7 @@
 //! Weights beside the text: the layout of the file, sharing, and faults of files.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use half::f16;
 use mil::text::blob::DEFAULT_PATH;
 use mil::text::{

@@ -1,6 +1,8 @@
 //! Texts in, texts out: every `tests/text/in/*.mil` is printed in both dialects to `tests/text/out/`.
 //! `ANEMONE_BLESS=1 cargo test -p mil --test text_golden` renews the outputs; the difference is for the reader.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use mil::text::{Dialect, canonical, parse, print};
 use mil::verify;
 use std::path::{Path, PathBuf};

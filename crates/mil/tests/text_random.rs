@@ -1,6 +1,8 @@
 //! Programs made at random from the whole op table: what is printed parses back to the same, in both dialects, with
 //! and without a weight file.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common_text;
 
 use common_text::Random;
@@ -221,7 +223,7 @@ fn random_programs_survive() {
     }
     let missing: Vec<_> = ops.iter().map(|op| op.name).filter(|name| !covered.contains(name)).collect();
     assert!(
-        covered.len() * 10 >= ops.len() * 8,
+        covered.len() * 100 >= ops.len() * 85,
         "{} of {} ops; without {missing:?}",
         covered.len(),
         ops.len()

@@ -1,6 +1,8 @@
 //! Texts damaged at random, and texts built to exhaust memory, time or the stack: reading, checking and printing
 //! them never panics, and what survives prints and parses to the same.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common_text;
 
 use common_text::Random;
@@ -82,7 +84,7 @@ fn damaged_texts_never_panic() {
     let seeds = seeds();
     let mut random = Random::new(20);
     let mut survivors = 0;
-    for round in 0..15_000 {
+    for round in 0..8_000 {
         let mut bytes = seeds[round % seeds.len()].clone();
         for _ in 0..=random.below(3) {
             let other = &seeds[random.below(seeds.len())];
@@ -94,7 +96,7 @@ fn damaged_texts_never_panic() {
         survivors += usize::from(exercise(&String::from_utf8_lossy(&bytes)));
     }
     // Digits and names change without harm now and then; if nothing survived, printing was never tried.
-    assert!(survivors > 250, "only {survivors} mutants were programs");
+    assert!(survivors > 130, "only {survivors} mutants were programs");
 }
 
 #[test]
@@ -124,7 +126,7 @@ fn deep_nesting_does_not_use_the_stack() {
 
 #[test]
 fn many_pieces_take_linear_time() {
-    let count = 50_000;
+    let count = 20_000;
     let chain: String = (1..=count).map(|i| format!("fp32 x{i} = relu(x = x{});\n", i - 1)).collect();
     assert!(exercise(&function("fp32 x0", &chain, &format!("x{count}"))));
     let same: String = (0..count).map(|_| "fp32 y = relu(x = x);").collect();

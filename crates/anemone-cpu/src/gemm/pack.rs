@@ -92,12 +92,6 @@ impl<'a, T: Element> Lines<'a, T> {
     pub(super) fn copy_first(&self, to: &mut [f32]) {
         to.iter_mut().enumerate().take(self.depth).for_each(|(i, x)| *x = self.get(0, i));
     }
-
-    /// Whether `count` elements from line `line`, element `i` on are within the data.
-    #[inline(always)]
-    fn readable(&self, line: usize, i: usize, count: usize) -> bool {
-        line * self.line_stride + i * self.k_stride + count <= self.data.len()
-    }
 }
 
 /// Packs strided lines; see [`Pack::pack`] for the layout.
@@ -114,7 +108,7 @@ pub(super) unsafe fn pack_lines<V: Simd, T: Element>(lines: &Lines<'_, T>, dst: 
     unsafe {
         if lines.along_k() {
             for (p, panel) in dst.chunks_exact_mut(width * lines.depth).enumerate() {
-                for group in (0..width).step_by(V::LANES) {
+                for group in (0..width.min(lines.lines - p * width)).step_by(V::LANES) {
                     pack_transposed::<V, T>(lines, p * width + group, panel, group, width);
                 }
             }
@@ -138,8 +132,17 @@ unsafe fn pack_transposed<V: Simd, T: Element>(
     group: usize,
     width: usize,
 ) {
-    let whole = lines.depth - lines.depth % V::LANES;
-    for k in (0..whole).step_by(V::LANES) {
+    if lines.depth < V::LANES {
+        for (k, row) in panel.chunks_exact_mut(width).enumerate() {
+            for (i, place) in row.iter_mut().enumerate().skip(group).take(V::LANES) {
+                *place = lines.get(first + i - group, k);
+            }
+        }
+        return;
+    }
+    for k in (0..lines.depth).step_by(V::LANES) {
+        // The last block overlaps the one before rather than end early.
+        let k = k.min(lines.depth - V::LANES);
         // SAFETY: every line has `depth >= k + LANES` neighbouring elements, checked when `lines` was made.
         let block = unsafe {
             let mut block = V::zero_block();
@@ -148,15 +151,32 @@ unsafe fn pack_transposed<V: Simd, T: Element>(
             }
             V::transpose(block)
         };
-        for (i, &column) in block.as_ref().iter().enumerate() {
-            // SAFETY: the caller's promise about the CPU.
-            unsafe { store_group(column, panel, (k + i) * width + group, width - group) };
+        let at = k * width + group;
+        // SAFETY: the caller's promise about the CPU; the last store of the first branch ends within the panel.
+        unsafe {
+            if at + (V::LANES - 1) * width + V::LANES <= panel.len() {
+                let to = panel.as_mut_ptr().add(at);
+                for (i, column) in block.as_ref().iter().enumerate() {
+                    column.store(to.add(i * width));
+                }
+            } else {
+                // A copy, so that only this branch keeps the block in memory.
+                let last = block;
+                store_last::<V>(&last, panel, at, width);
+            }
         }
     }
-    for k in whole..lines.depth {
-        for i in 0..V::LANES.min(width - group) {
-            panel[k * width + group + i] = lines.get(first + i, k);
-        }
+}
+
+/// Stores the columns of the last block of a panel, where the lanes that do not count may have no room.
+///
+/// # Safety
+/// The CPU has the instruction set of `V`.
+#[inline(always)]
+unsafe fn store_last<V: Simd>(block: &V::Block, panel: &mut [f32], at: usize, width: usize) {
+    for (i, &column) in block.as_ref().iter().enumerate() {
+        // SAFETY: the caller's promise about the CPU.
+        unsafe { store_group(column, panel, at + i * width, width - at % width) }
     }
 }
 
@@ -188,22 +208,60 @@ pub(super) const MAX_LANES: usize = 16;
 /// As [`pack_lines`]; `lines.across_k()`.
 #[inline(always)]
 unsafe fn pack_straight<V: Simd, T: Element>(lines: &Lines<'_, T>, dst: &mut [f32], width: usize) {
+    // SAFETY: the caller's promises; a panel has one vector if it is narrower, else `width / LANES` of them.
+    unsafe {
+        match width.div_ceil(V::LANES) {
+            1 => pack_rows::<V, T, 1>(lines, dst, width),
+            2 => pack_rows::<V, T, 2>(lines, dst, width),
+            3 => pack_rows::<V, T, 3>(lines, dst, width),
+            _ => pack_scattered(lines, dst, width),
+        }
+    }
+}
+
+/// [`pack_straight`] for panels of `VECTORS` vectors.
+///
+/// # Safety
+/// As [`pack_straight`]; `width` is `VECTORS * LANES`, or less if `VECTORS` is 1.
+#[inline(always)]
+unsafe fn pack_rows<V: Simd, T: Element, const VECTORS: usize>(
+    lines: &Lines<'_, T>,
+    dst: &mut [f32],
+    width: usize,
+) {
     let panel_len = width * lines.depth;
-    for k in 0..lines.depth {
-        for (p, panel) in dst.chunks_exact_mut(panel_len).enumerate() {
-            for group in (0..width).step_by(V::LANES) {
-                let (line, at) = (p * width + group, k * width + group);
-                if line < lines.lines && lines.readable(line, k, V::LANES) {
-                    // SAFETY: just checked; the lanes beyond the last line are other elements of the data.
-                    unsafe {
-                        let row = T::load::<V>(lines.start(line).wrapping_add(k * lines.k_stride));
-                        store_group(row, panel, at, width - group);
-                    }
-                } else {
-                    for i in 0..V::LANES.min(width - group) {
-                        panel[at + i] = lines.get(line + i, k);
-                    }
+    // Panels whose vectors hold only lines of this block; one at most is left over per row.
+    let whole = (0..dst.len() / panel_len)
+        .take_while(|p| p * width + VECTORS * V::LANES <= lines.lines)
+        .count();
+    // A vector wider than the panel spills into the next row, so the last row has none.
+    let rows = if width < V::LANES { lines.depth - 1 } else { lines.depth };
+    for k in 0..rows {
+        let mut from = lines.start(0).wrapping_add(k * lines.k_stride);
+        let mut to = dst.as_mut_ptr().wrapping_add(k * width);
+        for _ in 0..whole {
+            for v in 0..VECTORS {
+                // SAFETY: the lanes are lines of this block; the vector, with its spill, ends within the panel.
+                unsafe { T::load::<V>(from.add(v * V::LANES)).store(to.add(v * V::LANES)) }
+            }
+            from = from.wrapping_add(width);
+            to = to.wrapping_add(panel_len);
+        }
+    }
+    for (p, panel) in dst.chunks_exact_mut(panel_len).enumerate() {
+        let count = width.min(lines.lines - p * width);
+        for k in if p < whole { rows } else { 0 }..lines.depth {
+            let row = &mut panel[k * width..][..count];
+            let vectors = count - count % V::LANES;
+            for i in (0..vectors).step_by(V::LANES) {
+                // SAFETY: the lanes are lines of this block, and they fit in the row.
+                unsafe {
+                    let from = lines.start(p * width + i).wrapping_add(k * lines.k_stride);
+                    T::load::<V>(from).store(row.as_mut_ptr().add(i));
                 }
+            }
+            for (i, place) in row.iter_mut().enumerate().skip(vectors) {
+                *place = lines.get(p * width + i, k);
             }
         }
     }

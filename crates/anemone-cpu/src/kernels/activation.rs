@@ -1,7 +1,7 @@
 //! Softmax. (The other activations are elementwise.)
 
 use super::fold::{self, Max, Sum, SumExp, SumExpColumns, TILE};
-use super::math::exp;
+use crate::elementwise::math::exp;
 use super::{Call, Float, Lower, Lowered, for_float, parallel};
 use crate::isa::per_isa;
 use mil::ops::axis;

@@ -350,7 +350,7 @@ impl Fold<f32> for SumExp {
     }
     #[inline(always)]
     fn map(&self, value: f32, _: usize) -> f32 {
-        super::math::exp(value - self.0)
+        crate::elementwise::math::exp(value - self.0)
     }
     #[inline(always)]
     fn merge(&self, left: f32, right: f32) -> f32 {
@@ -368,7 +368,7 @@ impl Fold<f32> for SumExpColumns<'_> {
     }
     #[inline(always)]
     fn map(&self, value: f32, column: usize) -> f32 {
-        super::math::exp(value - self.0[column])
+        crate::elementwise::math::exp(value - self.0[column])
     }
     #[inline(always)]
     fn merge(&self, left: f32, right: f32) -> f32 {

@@ -10,14 +10,22 @@ use mil::{InferError, OpView, TensorType};
 
 pub(crate) mod access;
 mod activation;
+mod conv;
 mod copy;
 mod fold;
 mod linear;
-mod math;
+mod normalization;
 pub(crate) mod parallel;
+mod pool;
+mod random;
 mod reduction;
+mod scatter_gather;
+mod tensor_operation;
+mod tensor_transformation;
 #[cfg(test)]
 mod testing;
+mod transformers;
+mod windows;
 
 pub(crate) use access::{In, Out};
 
@@ -73,7 +81,19 @@ impl Lowered {
 pub(crate) type Lower = fn(&OpView<'_>) -> Result<Lowered, InferError>;
 
 /// Every kernel by op name.
-static FAMILIES: &[&[(&str, Lower)]] = &[activation::OPS, linear::OPS, reduction::OPS];
+static FAMILIES: &[&[(&str, Lower)]] = &[
+    activation::OPS,
+    conv::OPS,
+    linear::OPS,
+    normalization::OPS,
+    pool::OPS,
+    random::OPS,
+    reduction::OPS,
+    scatter_gather::OPS,
+    tensor_operation::OPS,
+    tensor_transformation::OPS,
+    transformers::OPS,
+];
 
 /// The kernel of the op called `name`.
 pub(crate) fn find(name: &str) -> Option<Lower> {

@@ -31,13 +31,13 @@ pub(crate) struct Dims(SmallVec<[(usize, usize); 4]>);
 
 impl Dims {
     /// Number of positions.
-    fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.0.iter().map(|&(count, _)| count).product()
     }
 
     /// Where position `index` lies.
     #[inline]
-    fn offset(&self, mut index: usize) -> usize {
+    pub(crate) fn offset(&self, mut index: usize) -> usize {
         if let [(_, stride)] = self.0[..] {
             return index * stride;
         }
@@ -53,12 +53,12 @@ impl Dims {
 /// A reduction's dimensions, with neighbours of one kind joined.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
-    kept: Dims,
-    reduced: Dims,
+    pub(crate) kept: Dims,
+    pub(crate) reduced: Dims,
     /// Size of the innermost joined dimension, which is in neither list.
-    inner: usize,
+    pub(crate) inner: usize,
     /// Whether that one is reduced.
-    inner_reduced: bool,
+    pub(crate) inner_reduced: bool,
 }
 
 impl Layout {
@@ -83,7 +83,7 @@ impl Layout {
     }
 
     /// Elements that go into one output.
-    fn reduced_count(&self) -> usize {
+    pub(crate) fn reduced_count(&self) -> usize {
         self.reduced.count() * if self.inner_reduced { self.inner } else { 1 }
     }
 

@@ -1,7 +1,8 @@
 //! CIFAR-10 in its binary version (Krizhevsky, 2009; <https://www.cs.toronto.edu/~kriz/cifar.html>).
 //!
 //! Six files of records of 3073 bytes: a label, then 32 x 32 pixels of red, of green, of blue. The published
-//! files have 10000 records each; any number is read here, since [`shapes`](super::shapes) writes the same format.
+//! files have 10000 records each; any number is read here, since [`shapes`](super::shapes) writes the same
+//! format.
 
 use std::path::{Path, PathBuf};
 

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-/// Why a set of data cannot be used. Each message names the file, what was found, what is allowed, and the way out.
+/// Why a set of data cannot be used. Each message names the file, what was found, what is allowed, and the
+/// way out.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {

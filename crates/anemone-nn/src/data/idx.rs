@@ -1,8 +1,9 @@
-//! MNIST and Fashion-MNIST: the IDX format (LeCun, Cortes, Burges; <http://yann.lecun.com/exdb/mnist/>), plain or gzip.
+//! MNIST and Fashion-MNIST: the IDX format (LeCun, Cortes, Burges; <http://yann.lecun.com/exdb/mnist/>),
+//! plain or gzip.
 //!
-//! Big-endian: two zero bytes, the type of the values (8 is unsigned byte), the number of dimensions, then each
-//! dimension as 32 bits, then the values. The header is believed only as far as the file can bear it out: sizes are
-//! checked before anything is allocated, and unpacking stops at the size the header gave.
+//! Big-endian: two zero bytes, the type of the values (8 is unsigned byte), the number of dimensions, then
+//! each dimension as 32 bits, then the values. The header is believed only as far as the file can bear it
+//! out: sizes are checked before anything is allocated, and unpacking stops at the size the header gave.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};

@@ -1,9 +1,9 @@
 //! Byte-pair encoding over a vocabulary with scores, as llama2.c's `run.c` reads Llama's tokenizer.
 //!
-//! A text begins as one token a character, after a space that is put in front of it; a character without a token
-//! becomes its bytes, byte `b` being token `b + 3`. Then, as long as two neighbours together are a token, the pair
-//! whose token has the highest score is joined, the leftmost of equals first. The vocabulary alone says it all:
-//! there is no list of merges.
+//! A text begins as one token a character, after a space that is put in front of it; a character without a
+//! token becomes its bytes, byte `b` being token `b + 3`. Then, as long as two neighbours together are a
+//! token, the pair whose token has the highest score is joined, the leftmost of equals first. The vocabulary
+//! alone says it all: there is no list of merges.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -64,7 +64,8 @@ impl BpeTokenizer {
         Self { vocabulary, cache: Mutex::default() }
     }
 
-    /// Reads a `tokenizer.bin`. With `vocab_size` the file must have that many tokens; without, it has what it has.
+    /// Reads a `tokenizer.bin`. With `vocab_size` the file must have that many tokens; without, it has what
+    /// it has.
     ///
     /// # Errors
     /// When the file is damaged, is something else, or has another number of tokens.
@@ -148,12 +149,14 @@ impl Tokenizer for BpeTokenizer {
         let Some(piece) = self.vocabulary.pieces.get(token as usize) else {
             return Cow::Borrowed("\u{fffd}".as_bytes());
         };
-        if let Some(byte) = byte_piece(piece) {
-            return Cow::Owned(vec![byte]);
-        }
         // The space that encoding put in front of the text.
         let begins = previous.is_none_or(|previous| previous == BOS);
-        Cow::Borrowed(if begins { piece.strip_prefix(b" ").unwrap_or(piece) } else { piece })
+        match byte_piece(piece) {
+            Some(b' ') if begins => Cow::Borrowed(&[]),
+            Some(byte) => Cow::Owned(vec![byte]),
+            None if begins => Cow::Borrowed(piece.strip_prefix(b" ").unwrap_or(piece)),
+            None => Cow::Borrowed(piece),
+        }
     }
 
     fn vocab_size(&self) -> usize {

@@ -1,8 +1,9 @@
 //! The file layout of llama2.c's `tokenizer.bin`.
 //!
-//! Little-endian: the length of the longest token as 32 bits, then for each token its score as a 32-bit float, its
-//! length as 32 bits, and its bytes. The number of tokens is not in the file: it ends where they end. A space is a
-//! space, tokens 1 and 2 are `\n<s>\n` and `\n</s>\n`, and single bytes are written `<0x0A>`.
+//! Little-endian: the length of the longest token as 32 bits, then for each token its score as a 32-bit
+//! float, its length as 32 bits, and its bytes. The number of tokens is not in the file: it ends where they
+//! end. A space is a space, tokens 1 and 2 are `\n<s>\n` and `\n</s>\n`, and single bytes are written
+//! `<0x0A>`.
 
 use std::path::Path;
 

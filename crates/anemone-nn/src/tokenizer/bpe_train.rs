@@ -1,9 +1,9 @@
-//! Learning a vocabulary: again and again the most frequent pair of neighbours becomes a token (Sennrich, Haddow,
-//! Birch, "Neural machine translation of rare words with subword units", 2016).
+//! Learning a vocabulary: again and again the most frequent pair of neighbours becomes a token (Sennrich,
+//! Haddow, Birch, "Neural machine translation of rare words with subword units", 2016).
 //!
-//! Only pairs within a word count, a word being letters with the space before them, so tokens never run over the end
-//! of one. Each merge looks only at the words that hold its pair. Nothing depends on the order of a hash table:
-//! of pairs that are equally frequent the one of the smaller symbols wins.
+//! Only pairs within a word count, a word being letters with the space before them, so tokens never run over
+//! the end of one. Each merge looks only at the words that hold its pair. Nothing depends on the order of a
+//! hash table: of pairs that are equally frequent the one of the smaller symbols wins.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
@@ -24,7 +24,8 @@ struct Word {
     count: u64,
 }
 
-/// The state of training. Symbols are the characters in the order of their frequency, then the merges in theirs.
+/// The state of training. Symbols are the characters in the order of their frequency, then the merges in
+/// theirs.
 struct Trainer {
     words: Vec<Word>,
     /// The text of each symbol.
@@ -37,9 +38,9 @@ struct Trainer {
 }
 
 impl BpeTokenizer {
-    /// Learns a vocabulary of at most `vocab_size` tokens from `texts`: 3 special ones, 256 bytes, the characters of
-    /// the text (the most frequent, if there are too many), and merged pairs. There are fewer when no pair is left
-    /// that stands twice. The same texts always give the same tokenizer.
+    /// Learns a vocabulary of at most `vocab_size` tokens from `texts`: 3 special ones, 256 bytes, the
+    /// characters of the text (the most frequent, if there are too many), and merged pairs. There are fewer
+    /// when no pair is left that stands twice. The same texts always give the same tokenizer.
     ///
     /// # Errors
     /// When there is no text, or `vocab_size` is not in 260..=65536.
@@ -267,8 +268,8 @@ fn join(symbols: &mut Vec<u32>, pair: Pair, symbol: u32) {
     symbols.truncate(write);
 }
 
-/// The vocabulary in sentencepiece's order: reserved tokens, merges from the first on, characters. A score is how
-/// early a piece was found, so that encoding joins pairs in the order in which they were learned.
+/// The vocabulary in sentencepiece's order: reserved tokens, merges from the first on, characters. A score is
+/// how early a piece was found, so that encoding joins pairs in the order in which they were learned.
 fn assemble(texts: &[String], characters: usize) -> BpeTokenizer {
     let mut pieces: Vec<Box<[u8]>> = Vec::with_capacity(RESERVED + texts.len());
     let mut scores = vec![0.0; RESERVED];

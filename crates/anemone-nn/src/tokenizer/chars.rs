@@ -13,7 +13,8 @@ use crate::data;
 const KIND: &str = "char";
 const REMEDY: &str = "give the tokenizer.json written by the run that trained the model";
 
-/// One token a character. Token `i` is the `i`-th character, in the order of Unicode, of the text it was made from.
+/// One token a character. Token `i` is the `i`-th character, in the order of Unicode, of the text it was made
+/// from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CharTokenizer {
     /// Sorted, each once.

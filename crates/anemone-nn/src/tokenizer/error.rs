@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-/// Why a tokenizer cannot be read, trained, or used. Each message says what was found, what is allowed, and the way out.
+/// Why a tokenizer cannot be read, trained, or used. Each message says what was found, what is allowed, and
+/// the way out.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenizerError {

@@ -1,8 +1,8 @@
 //! Text to tokens and back.
 //!
-//! Two kinds: [`CharTokenizer`], one token a character, saved as JSON; and [`BpeTokenizer`], byte-pair encoding in
-//! the form and file layout of llama2.c's `tokenizer.bin`, trained here or read from there. [`AnyTokenizer::load`]
-//! tells from a file which it is.
+//! Two kinds: [`CharTokenizer`], one token a character, saved as JSON; and [`BpeTokenizer`], byte-pair
+//! encoding in the form and file layout of llama2.c's `tokenizer.bin`, trained here or read from there.
+//! [`AnyTokenizer::load`] tells from a file which it is.
 
 mod bpe;
 mod bpe_file;
@@ -27,8 +27,9 @@ pub trait Tokenizer: Send + Sync {
     /// When the tokenizer has no token for a part of the text.
     fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError>;
 
-    /// The bytes that `token` stands for when it follows `previous` (`None` at the very beginning). They need not be
-    /// whole characters. A token outside the vocabulary stands for U+FFFD, those for beginning and end for nothing.
+    /// The bytes that `token` stands for when it follows `previous` (`None` at the very beginning). They need
+    /// not be whole characters. A token outside the vocabulary stands for U+FFFD, those for beginning and end
+    /// for nothing.
     fn piece(&self, previous: Option<u32>, token: u32) -> Cow<'_, [u8]>;
 
     /// Number of tokens; every token is below it.

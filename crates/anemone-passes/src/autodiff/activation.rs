@@ -51,14 +51,14 @@ fn leaky_relu(g: &mut Gradient<'_>) -> Done {
     g.give("x", dx)
 }
 
-/// `min(x, β)` for `x >= 0`, `min(αx, β)` below.
+/// `min(x, β)` for `x >= 0`, `min(αx, β)` below; slope 0 where `β` is reached.
 fn clamped_relu(g: &mut Gradient<'_>) -> Done {
     let (x, alpha, beta) = (g.arg("x")?, g.float("alpha")?, g.float("beta")?);
     let dy = g.dy_small()?;
     let positive = g.f.greater_equal(x, 0.0)?;
     let low = g.f.mul(x, alpha)?;
     let leaked = g.f.select(positive, x, low)?;
-    let passes = g.f.less_equal(leaked, beta)?;
+    let passes = g.f.less(leaked, beta)?;
     let leak = g.f.mul(dy, alpha)?;
     let unclamped = g.f.select(positive, dy, leak)?;
     let dx = g.keep_where(passes, unclamped)?;
@@ -147,13 +147,13 @@ fn sigmoid(g: &mut Gradient<'_>) -> Done {
     })
 }
 
-/// `clamp(αx + β, 0, 1)`, which passes at its bounds.
+/// `clamp(αx + β, 0, 1)`, with slope 0 at its bounds.
 fn sigmoid_hard(g: &mut Gradient<'_>) -> Done {
     let (x, alpha, beta) = (g.arg("x")?, g.float("alpha")?, g.float("beta")?);
     let dy = g.dy_small()?;
     let line = g.f.mul(x, alpha)?;
     let line = g.f.add(line, beta)?;
-    let (above, below) = (g.f.greater_equal(line, 0.0)?, g.f.less_equal(line, 1.0)?);
+    let (above, below) = (g.f.greater(line, 0.0)?, g.f.less(line, 1.0)?);
     let inside = g.f.logical_and(above, below)?;
     let scaled = g.f.mul(dy, alpha)?;
     let dx = g.keep_where(inside, scaled)?;

@@ -18,7 +18,7 @@
 //! * **States.** The gradient by a state is the gradient by what `read_state` returned. A state read after it was
 //!   written in the same function passes its gradient on to the value written.
 //!
-//! At kinks the derivative is PyTorch's: `relu` and `abs` have slope 0 at 0, `clip` passes at its bounds, ties of
+//! At kinks the derivative is PyTorch's: `relu` and `abs` have slope 0 at 0, `clip` has slope 0 at its bounds, ties of
 //! `maximum` share half and half, ties of `reduce_max` share evenly, `max_pool` takes the first.
 
 mod activation;
@@ -46,7 +46,7 @@ mod tests;
 
 pub use context::{Gradient, RuleError};
 
-use mil::{BuildError, DataType, FunctionBuilder, Op, Program, Type, ValueId, Verified};
+use mil::{BuildError, DataType, Family, FunctionBuilder, Op, Program, Type, ValueId, Verified};
 use thiserror::Error;
 
 /// The vector-Jacobian product of one op: reads the cotangents of the outputs, adds to those of the arguments.
@@ -65,8 +65,13 @@ pub enum Rule {
 
 /// The rule of an op.
 pub fn rule(op: Op) -> Rule {
-    use mil::Family;
-    let table: &[(&str, Rule)] = match op.family {
+    let table = table(op.family);
+    table.iter().find(|(name, _)| *name == op.name).map_or(Rule::Missing, |&(_, rule)| rule)
+}
+
+/// The rules of a family, by op name.
+fn table(family: Family) -> &'static [(&'static str, Rule)] {
+    match family {
         Family::Activation => activation::RULES,
         Family::ControlFlow => control_flow::RULES,
         Family::Conv => conv::RULES,
@@ -83,8 +88,7 @@ pub fn rule(op: Op) -> Rule {
         Family::TensorTransformation => tensor_transformation::RULES,
         Family::Transformers => transformers::RULES,
         _ => &[],
-    };
-    table.iter().find(|(name, _)| *name == op.name).map_or(Rule::Missing, |&(_, rule)| rule)
+    }
 }
 
 /// Why a function could not be differentiated.
@@ -109,7 +113,7 @@ pub enum AutodiffError {
         /// Its first output.
         value: String,
         /// What went wrong.
-        source: RuleError,
+        source: Box<RuleError>,
     },
     /// The loss is not a float scalar.
     #[error(
@@ -119,7 +123,7 @@ pub enum AutodiffError {
         /// The value.
         value: String,
         /// Its type.
-        ty: Type,
+        ty: Box<Type>,
     },
     /// The starting cotangent does not fit the loss.
     #[error("the starting cotangent `{value}` is {ty}, but must have the type of the loss, {loss}")]
@@ -127,9 +131,9 @@ pub enum AutodiffError {
         /// The cotangent.
         value: String,
         /// Its type.
-        ty: Type,
+        ty: Box<Type>,
         /// Type of the loss.
-        loss: Type,
+        loss: Box<Type>,
     },
     /// A value to differentiate by cannot have a gradient.
     #[error("cannot differentiate by `{value}`, which is {ty}; only float tensors have gradients{}", read_first(.ty))]
@@ -137,7 +141,7 @@ pub enum AutodiffError {
         /// The value.
         value: String,
         /// Its type.
-        ty: Type,
+        ty: Box<Type>,
     },
     /// A value that the function does not have.
     #[error("value {0:?} does not exist in this function")]
@@ -199,7 +203,7 @@ pub fn gradients_from(
             return Err(AutodiffError::UnknownValue(id));
         }
     }
-    let describe = |id: ValueId| (f.function().display_name(id), f.ty(id).clone());
+    let describe = |id: ValueId| (f.function().display_name(id), Box::new(f.ty(id).clone()));
     let is_float = |id: ValueId| f.ty(id).as_tensor().is_some_and(|tensor| tensor.dtype.is_float());
     if !is_float(loss) || (seed.is_none() && f.function().shape(loss).count() != 1) {
         let (value, ty) = describe(loss);
@@ -207,7 +211,7 @@ pub fn gradients_from(
     }
     if let Some(seed) = seed.filter(|&seed| f.ty(seed) != f.ty(loss)) {
         let (value, ty) = describe(seed);
-        return Err(AutodiffError::Seed { value, ty, loss: f.ty(loss).clone() });
+        return Err(AutodiffError::Seed { value, ty, loss: Box::new(f.ty(loss).clone()) });
     }
     if let Some(&id) = wrt.iter().find(|&&id| !is_float(id)) {
         let (value, ty) = describe(id);

@@ -67,7 +67,7 @@ fn step(
         Rule::Vjp(vjp) => {
             let value = value();
             let mut gradient = Gradient::new(f, operation, outputs, carried, active, cotangents);
-            vjp(&mut gradient).map_err(|source| AutodiffError::Rule { op, value, source })
+            vjp(&mut gradient).map_err(|source| AutodiffError::Rule { op, value, source: Box::new(source) })
         }
     }
 }

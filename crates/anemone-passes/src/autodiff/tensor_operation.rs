@@ -19,7 +19,6 @@ pub(super) static RULES: &[(&str, Rule)] = &[
     ("flatten2d", Vjp(flatten2d)),
     ("identity", Vjp(identity)),
     ("non_maximum_suppression", NoGradient("a choice of boxes; gather what needs a gradient by its indices")),
-    ("non_zero", INDICES),
     ("one_hot", CONSTANT),
     ("pad", Vjp(pad)),
     ("range_1d", CONSTANT),

@@ -1,7 +1,7 @@
 //! The text form of programs, in both of Apple's dialects.
 //!
-//! ```text
-//! program(1.3)
+//! ```
+//! let text = r#"program(1.3)
 //! [buildInfo = dict<string, string>({{"coremlc-version", "3505.4.1"}})]
 //! {
 //!     func main<ios18>(tensor<fp16, [1, 4]> x) {
@@ -9,6 +9,10 @@
 //!             tensor<fp16, [1, 4]> y = mul(x = x, y = two)[name = string("y")];
 //!         } -> (y);
 //! }
+//! "#;
+//! let program: mil::Program = text.parse()?;
+//! assert_eq!(program.to_string(), text);
+//! # Ok::<(), mil::text::ParseError>(())
 //! ```
 //!
 //! **Printing** ([`print()`], [`write_to`], `Display` of a program) takes the [`Dialect`], or chooses the one that

@@ -18,9 +18,10 @@ macro_rules! unary {
 }
 
 macro_rules! binary {
-    ($($name:ident: |$x:ident, $y:ident| $z:expr;)*) => {$(
+    ($long:literal $($name:ident: |$x:ident, $y:ident| $z:expr;)*) => {$(
         pub(super) struct $name;
         impl Binary for $name {
+            const LONG: bool = $long;
             #[inline(always)]
             fn at(x: u32, y: u32) -> u32 {
                 let ($x, $y) = (x as i32, y as i32);
@@ -38,16 +39,21 @@ unary! {
 }
 
 binary! {
+    false
     Add: |x, y| x.wrapping_add(y);
     Sub: |x, y| x.wrapping_sub(y);
     Mul: |x, y| x.wrapping_mul(y);
-    RealDiv: |x, y| quotient(x, y);
-    FloorDiv: |x, y| floor_div(x, y);
-    // With a zero divisor the quotient is 0, so all of it would remain; 0, as NumPy has it, is the safer index.
-    Mod: |x, y| if y == 0 { 0 } else { x.wrapping_sub(floor_div(x, y).wrapping_mul(y)) };
-    Pow: |x, y| math::pow_int(x, y);
     Maximum: |x, y| x.max(y);
     Minimum: |x, y| x.min(y);
+}
+
+binary! {
+    true
+    RealDiv: |x, y| quotient(x, y);
+    FloorDiv: |x, y| floor_div(x, y);
+    // NumPy's remainder by zero.
+    Mod: |x, y| if y == 0 { 0 } else { x.wrapping_sub(floor_div(x, y).wrapping_mul(y)) };
+    Pow: |x, y| math::pow_int(x, y);
 }
 
 /// Rounded towards zero.

@@ -45,8 +45,13 @@ pub(crate) struct Bodies {
     pub(crate) narrow: Body,
 }
 
+/// Lanes per inner loop of a function that is long enough to need no unrolling (and would take long to compile so).
+const SHORT: usize = 16;
+
 /// A function of one lane.
 pub(super) trait Unary {
+    /// Whether it is more than a few operations.
+    const LONG: bool = false;
     fn at(x: u32, attributes: Attributes) -> u32;
     /// Whether `at` does not hold and `at_far` does.
     #[inline(always)]
@@ -61,6 +66,8 @@ pub(super) trait Unary {
 
 /// A function of two lanes.
 pub(super) trait Binary {
+    /// Whether it is more than a few operations.
+    const LONG: bool = false;
     fn at(x: u32, y: u32) -> u32;
     /// Whether `at` does not hold and `at_far` does.
     #[inline(always)]
@@ -75,6 +82,8 @@ pub(super) trait Binary {
 
 /// A function of three lanes.
 pub(super) trait Ternary {
+    /// Whether it is more than a few operations.
+    const LONG: bool = false;
     fn at(x: u32, y: u32, z: u32) -> u32;
 }
 
@@ -108,6 +117,8 @@ impl Form for One {
 
 /// A loop over blocks of `N` lanes.
 pub(super) trait Loop {
+    /// Whether the function is more than a few operations.
+    const LONG: bool;
     /// # Safety
     /// That of [`Body`], for blocks of `N`.
     unsafe fn run<const N: usize>(d: &mut [u32], a: &[u32], b: &[u32], c: &[u32], attributes: Attributes);
@@ -118,6 +129,8 @@ struct Map2<F, A, B>(PhantomData<(F, A, B)>);
 struct Map3<F, A, B, C>(PhantomData<(F, A, B, C)>);
 
 impl<F: Unary, A: Form> Loop for Map1<F, A> {
+    const LONG: bool = F::LONG;
+
     #[inline(always)]
     unsafe fn run<const N: usize>(d: &mut [u32], a: &[u32], _b: &[u32], _c: &[u32], attributes: Attributes) {
         for (block, d) in d.as_chunks_mut::<N>().0.iter_mut().enumerate() {
@@ -142,6 +155,8 @@ impl<F: Unary, A: Form> Loop for Map1<F, A> {
 }
 
 impl<F: Binary, A: Form, B: Form> Loop for Map2<F, A, B> {
+    const LONG: bool = F::LONG;
+
     #[inline(always)]
     unsafe fn run<const N: usize>(d: &mut [u32], a: &[u32], b: &[u32], _c: &[u32], _attributes: Attributes) {
         for (block, d) in d.as_chunks_mut::<N>().0.iter_mut().enumerate() {
@@ -168,6 +183,8 @@ impl<F: Binary, A: Form, B: Form> Loop for Map2<F, A, B> {
 }
 
 impl<F: Ternary, A: Form, B: Form, C: Form> Loop for Map3<F, A, B, C> {
+    const LONG: bool = F::LONG;
+
     #[inline(always)]
     unsafe fn run<const N: usize>(d: &mut [u32], a: &[u32], b: &[u32], c: &[u32], _attributes: Attributes) {
         for (block, d) in d.as_chunks_mut::<N>().0.iter_mut().enumerate() {
@@ -189,9 +206,23 @@ unsafe fn narrow<L: Loop>(d: &mut [u32], a: &[u32], b: &[u32], c: &[u32], attrib
 
 /// # Safety
 /// That of [`Body`].
+#[inline(always)]
+unsafe fn wide<L: Loop>(d: &mut [u32], a: &[u32], b: &[u32], c: &[u32], attributes: Attributes) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if L::LONG {
+            L::run::<SHORT>(d, a, b, c, attributes)
+        } else {
+            L::run::<BLOCK>(d, a, b, c, attributes)
+        }
+    }
+}
+
+/// # Safety
+/// That of [`Body`].
 unsafe fn baseline<L: Loop>(d: &mut [u32], a: &[u32], b: &[u32], c: &[u32], attributes: Attributes) {
     // SAFETY: the caller's promise.
-    unsafe { L::run::<BLOCK>(d, a, b, c, attributes) }
+    unsafe { wide::<L>(d, a, b, c, attributes) }
 }
 
 /// # Safety
@@ -200,7 +231,7 @@ unsafe fn baseline<L: Loop>(d: &mut [u32], a: &[u32], b: &[u32], c: &[u32], attr
 #[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn avx2<L: Loop>(d: &mut [u32], a: &[u32], b: &[u32], c: &[u32], attributes: Attributes) {
     // SAFETY: the caller's promise.
-    unsafe { L::run::<BLOCK>(d, a, b, c, attributes) }
+    unsafe { wide::<L>(d, a, b, c, attributes) }
 }
 
 /// # Safety
@@ -209,7 +240,7 @@ unsafe fn avx2<L: Loop>(d: &mut [u32], a: &[u32], b: &[u32], c: &[u32], attribut
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
 unsafe fn avx512<L: Loop>(d: &mut [u32], a: &[u32], b: &[u32], c: &[u32], attributes: Attributes) {
     // SAFETY: the caller's promise.
-    unsafe { L::run::<BLOCK>(d, a, b, c, attributes) }
+    unsafe { wide::<L>(d, a, b, c, attributes) }
 }
 
 /// The loops for an instruction set.

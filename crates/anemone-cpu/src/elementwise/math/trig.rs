@@ -85,7 +85,9 @@ fn tan_quadrant(k: u64, r: f64) -> f64 {
 #[inline(always)]
 pub(crate) fn sin_near(x: f32) -> f32 {
     let (k, r) = reduce(x);
-    sin_quadrant(k, r) as f32
+    let y = sin_quadrant(k, r) as f32;
+    // Keeps the sign of zero.
+    if x == 0.0 { x } else { y }
 }
 
 /// Cosine where [`is_far`] is false.
@@ -99,7 +101,8 @@ pub(crate) fn cos_near(x: f32) -> f32 {
 #[inline(always)]
 pub(crate) fn tan_near(x: f32) -> f32 {
     let (k, r) = reduce(x);
-    tan_quadrant(k, r) as f32
+    let y = tan_quadrant(k, r) as f32;
+    if x == 0.0 { x } else { y }
 }
 
 /// Sine where [`is_far`] is true.

@@ -79,11 +79,13 @@ unsafe impl Simd for __m512 {
             // 4 x 4: quarter q of u[4 g + j] holds column 4 q + j of rows 4 g .. 4 g + 4.
             let mut u = t;
             for g in (0..16).step_by(4) {
-                let pairs = [0, 1, 2, 3].map(|i| _mm512_castps_pd(t[g + i]));
-                u[g] = _mm512_castpd_ps(_mm512_unpacklo_pd(pairs[0], pairs[2]));
-                u[g + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(pairs[0], pairs[2]));
-                u[g + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(pairs[1], pairs[3]));
-                u[g + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(pairs[1], pairs[3]));
+                // Pairs of floats move as doubles do. No closures here: they would not inherit the CPU features.
+                let (p0, p1) = (_mm512_castps_pd(t[g]), _mm512_castps_pd(t[g + 1]));
+                let (p2, p3) = (_mm512_castps_pd(t[g + 2]), _mm512_castps_pd(t[g + 3]));
+                u[g] = _mm512_castpd_ps(_mm512_unpacklo_pd(p0, p2));
+                u[g + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(p0, p2));
+                u[g + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(p1, p3));
+                u[g + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(p1, p3));
             }
             // The quarters themselves: even ones with 0x88, odd ones with 0xdd, twice.
             let mut out = u;

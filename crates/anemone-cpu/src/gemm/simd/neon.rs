@@ -85,16 +85,18 @@ unsafe impl Simd for float32x4_t {
     unsafe fn transpose(r: Self::Block) -> Self::Block {
         // SAFETY: the caller has NEON.
         unsafe {
-            // 2 x 2 elements, then 2 x 2 pairs.
-            let t = [
-                vtrn1q_f32(r[0], r[1]),
-                vtrn2q_f32(r[0], r[1]),
-                vtrn1q_f32(r[2], r[3]),
-                vtrn2q_f32(r[2], r[3]),
+            // 2 x 2 elements, then 2 x 2 pairs, which move as doubles do. No closures here: they would not inherit the
+            // CPU features.
+            let t0 = vreinterpretq_f64_f32(vtrn1q_f32(r[0], r[1]));
+            let t1 = vreinterpretq_f64_f32(vtrn2q_f32(r[0], r[1]));
+            let t2 = vreinterpretq_f64_f32(vtrn1q_f32(r[2], r[3]));
+            let t3 = vreinterpretq_f64_f32(vtrn2q_f32(r[2], r[3]));
+            [
+                vreinterpretq_f32_f64(vtrn1q_f64(t0, t2)),
+                vreinterpretq_f32_f64(vtrn1q_f64(t1, t3)),
+                vreinterpretq_f32_f64(vtrn2q_f64(t0, t2)),
+                vreinterpretq_f32_f64(vtrn2q_f64(t1, t3)),
             ]
-            .map(|pairs| vreinterpretq_f64_f32(pairs));
-            [vtrn1q_f64(t[0], t[2]), vtrn1q_f64(t[1], t[3]), vtrn2q_f64(t[0], t[2]), vtrn2q_f64(t[1], t[3])]
-                .map(|quads| vreinterpretq_f32_f64(quads))
         }
     }
 

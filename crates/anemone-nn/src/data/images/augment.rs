@@ -10,8 +10,8 @@ pub enum Augment {
     /// Nothing.
     #[default]
     None,
-    /// The usual treatment of CIFAR-10: shifted by up to `padding` pixels each way over black, and mirrored left to
-    /// right every second time.
+    /// The usual treatment of CIFAR-10: shifted by up to `padding` pixels each way over black, and mirrored
+    /// left to right every second time.
     CropFlip {
         /// Pixels of black around the image before it is cropped back to its size.
         padding: usize,

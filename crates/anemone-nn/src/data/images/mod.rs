@@ -135,7 +135,8 @@ impl ImageDataset {
         &self.images[index * size..(index + 1) * size]
     }
 
-    /// Mean and standard deviation of each channel. Take them from the training set and use them for both sets.
+    /// Mean and standard deviation of each channel. Take them from the training set and use them for both
+    /// sets.
     ///
     /// Sums are exact integers, so the order of adding cannot show. A channel without contrast gets a
     /// deviation of 1, which leaves it at zero.
@@ -245,8 +246,8 @@ impl ImageDataset {
         })
     }
 
-    /// Writes one image, as seen through `view`, and its label. What lies beyond the edge is zero, as black was
-    /// before normalisation in PyTorch's `RandomCrop`.
+    /// Writes one image, as seen through `view`, and its label. What lies beyond the edge is zero, as black
+    /// was before normalisation in PyTorch's `RandomCrop`.
     fn write_row(
         &self,
         batch: &mut ImageBatch,

@@ -1,4 +1,5 @@
-//! The ten shapes, each as the set of points inside it. All fit into the circle of radius 1 and are about as large.
+//! The ten shapes, each as the set of points inside it. All fit into the circle of radius 1 and are about as
+//! large.
 
 /// The names of the classes, in the order of their labels.
 pub const CLASS_NAMES: [&str; 10] =

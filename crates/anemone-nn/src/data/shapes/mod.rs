@@ -1,9 +1,9 @@
 //! A task of our own in CIFAR-10's format: which of ten shapes is in the picture?
 //!
-//! Each picture has one shape at a random place, size and angle, in a random colour before a background of random
-//! colours, with small distractors, gradients and noise. So neither the colour nor the brightness of any pixel says
-//! anything about the class: a linear classifier stays near chance, while a small convolutional network learns the
-//! task in minutes. Picture `index` is a function of `(seed, index)` alone.
+//! Each picture has one shape at a random place, size and angle, in a random colour before a background of
+//! random colours, with small distractors, gradients and noise. So neither the colour nor the brightness of
+//! any pixel says anything about the class: a linear classifier stays near chance, while a small
+//! convolutional network learns the task in minutes. Picture `index` is a function of `(seed, index)` alone.
 
 mod draw;
 mod figure;
@@ -20,11 +20,12 @@ pub use figure::CLASS_NAMES;
 
 const CLASS_STREAM: u64 = stream("data.shapes.class");
 /// Where held-out pictures begin: far beyond any training set.
-const HELD_OUT: u64 = 1 << 40;
+const HELD_OUT: u64 = 10 << 40;
 /// Pictures that one set may have, so that a set always fits into memory (1 GB) and into CIFAR-10 files.
 const MAX_PICTURES: usize = 1 << 18;
 
-/// Picture number `index`: its class, and its pixels `[3, 32, 32]`. Each ten pictures in a row have ten classes.
+/// Picture number `index`: its class, and its pixels `[3, 32, 32]`. Each ten pictures in a row have ten
+/// classes.
 #[must_use]
 pub fn picture(seed: u64, index: u64) -> (u8, [u8; IMAGE_BYTES]) {
     let class = Permutation::new(seed, mix(CLASS_STREAM, index / 10), 10).get(index % 10) as u8;
@@ -39,8 +40,8 @@ pub fn splits(seed: u64, train: usize, held_out: usize) -> Result<ImageSplits, D
     Ok(ImageSplits { train: dataset(seed, 0, train)?, held_out: dataset(seed, HELD_OUT, held_out)? })
 }
 
-/// Writes the same sets as the six files of CIFAR-10 and the names of the classes into `folder`, which is made if
-/// need be. Each file appears whole or not at all.
+/// Writes the same sets as the six files of CIFAR-10 and the names of the classes into `folder`, which is
+/// made if need be. Each file appears whole or not at all.
 ///
 /// # Errors
 /// When there are fewer than 5 training pictures or no test picture, or too many, or the system refuses.

@@ -70,8 +70,9 @@ const DENS: &[&str] = &[
     "in a warm den under an old oak tree",
 ];
 
-/// Draws the cast and sets its slots: `h` the hero, `f` the friend, `p` the grown-up, each with `.he`, `.him`, `.his`,
-/// `.himself`, `.He`, `.His`; hero and friend with `.kind`; the hero with `.adj`; `p.call`; and `home` and `part`.
+/// Draws the cast and sets its slots: `h` the hero, `f` the friend, `p` the grown-up, each with `.he`,
+/// `.him`, `.his`, `.himself`, `.He`, `.His`; hero and friend with `.kind`; the hero with `.adj`; `p.call`;
+/// and `home` and `part`.
 pub(super) fn draw(world: World, slots: &mut Slots, rng: &mut Rng) {
     let genders = [gender(rng), gender(rng)];
     let hero = choose(rng, names(world, genders[0]));

@@ -1,9 +1,11 @@
-//! Small English stories, as many as one likes: the text that a language model learns from without a download.
+//! Small English stories, as many as one likes: the text that a language model learns from without a
+//! download.
 //!
-//! A story is a plot told about a cast. The plot fixes what happens and in which order; its cast (two friends, a
-//! grown-up) and its things and places are drawn once and stay what they are: whoever puts the kite behind the barn
-//! finds it behind the barn. Every sentence is one of several ways to say the same, with words of its own, so there
-//! are far more stories than any model could learn by heart. Story `index` is a function of `(seed, index)` alone.
+//! A story is a plot told about a cast. The plot fixes what happens and in which order; its cast (two
+//! friends, a grown-up) and its things and places are drawn once and stay what they are: whoever puts the
+//! kite behind the barn finds it behind the barn. Every sentence is one of several ways to say the same, with
+//! words of its own, so there are far more stories than any model could learn by heart. Story `index` is a
+//! function of `(seed, index)` alone.
 
 mod cast;
 mod plots;
@@ -39,7 +41,8 @@ pub struct Tales {
 }
 
 impl Tales {
-    /// The sets of `train` and `held_out` stories under `seed`. No story of the one has the number of one of the other.
+    /// The sets of `train` and `held_out` stories under `seed`. No story of the one has the number of one of
+    /// the other.
     ///
     /// # Errors
     /// When a number is 0 or above 8388608.

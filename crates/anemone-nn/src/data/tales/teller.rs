@@ -1,9 +1,9 @@
 //! From a plot to a text.
 //!
-//! Templates are sentences with three kinds of mark: `[one|another]` is a choice made anew each time, `{slot}` is
-//! what was drawn for this story, and `a~` becomes "a" or "an" by the word after it. Capitals at the beginning of
-//! sentences and of speech are set at the end; only after a quoted `!` or `?` does the template say itself whether
-//! a new sentence begins.
+//! Templates are sentences with three kinds of mark: `[one|another]` is a choice made anew each time,
+//! `{slot}` is what was drawn for this story, and `a~` becomes "a" or "an" by the word after it. Capitals at
+//! the beginning of sentences and of speech are set at the end; only after a quoted `!` or `?` does the
+//! template say itself whether a new sentence begins.
 
 use super::cast::{self, World};
 use super::plots::Plot;
@@ -13,7 +13,7 @@ use crate::data::rng::Rng;
 const LEFT_OUT: f32 = 0.55;
 /// A telling with more words is told again, at most so often; the shortest stays.
 const MOST_WORDS: usize = 150;
-const RETELLINGS: usize = 8;
+const RETELLINGS: usize = 30;
 
 /// What was drawn for a story: names of slots and their texts.
 pub(super) struct Slots {

@@ -25,7 +25,7 @@ pub(super) const TOY: Prop = (
         "toy boat",
         "teddy bear",
         "hat",
-        "book",
+        "puppet",
         "balloon",
         "scarf",
         "bucket",
@@ -63,7 +63,6 @@ pub(super) const GAME: Prop = (
         "hop and jump",
         "roll in the grass",
         "look for bugs",
-        "race each other",
         "look at the clouds",
     ],
 );
@@ -83,5 +82,5 @@ pub(super) const PLAIN_INTRO: &[&str] = &[
     "Once upon a time, there was a [little|small|young] {h.kind} [named|called] {h}.",
     "{h} was a [little|small|young] {h.kind} who lived {home}.",
     "A [little|small|young] {h.kind} named {h} lived {home}.",
-    "Once upon a time, a {h.kind} named {h} lived {home}.",
+    "Once upon a time, a~ {h.kind} named {h} lived {home}.",
 ];

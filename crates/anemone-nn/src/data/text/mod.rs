@@ -50,9 +50,12 @@ pub struct TokenBatch {
 }
 
 impl TokenDataset {
-    /// Maps a file of little-endian 16-bit tokens, or every `.bin` file of a folder in the order of their names.
+    /// Maps a file of little-endian 16-bit tokens, or every `.bin` file of a folder in the order of their
+    /// names.
     ///
     /// Tokens are checked against `vocab` as batches read them: checking all would read a terabyte first.
+    ///
+    /// The files must stay as they are while they are in use: cutting one short ends the program with a bus error.
     ///
     /// # Errors
     /// When there is no such file, or one is empty or of an odd length.
@@ -153,7 +156,8 @@ impl TokenDataset {
 
     /// The training batch of one step: a pure function of the arguments.
     ///
-    /// Every epoch cuts the text at a new offset into windows that do not overlap, and takes them in a new order.
+    /// Every epoch cuts the text at a new offset into windows that do not overlap, and takes them in a new
+    /// order.
     ///
     /// # Errors
     /// When the set is shorter than one window, a size is 0, or a token is beyond the vocabulary.
@@ -279,14 +283,15 @@ struct Windows {
 }
 
 impl Windows {
-    /// The cut of `len` tokens into windows of `seq_len` and one token after each. One window is given up, when
-    /// there are others, so that the offset may be anything up to a window.
+    /// The cut of `len` tokens into windows of `seq_len` and one token after each. One window is given up,
+    /// when there are others, so that every place of the text is reached by some offset and none is always
+    /// cut off.
     fn of(len: u64, seq_len: usize) -> Self {
         let seq_len = seq_len as u64;
         let usable = len.saturating_sub(1);
         let whole = (usable / seq_len).max(1);
         let count = if whole > 1 { whole - 1 } else { 1 };
-        Self { count, slack: usable.saturating_sub(count * seq_len).min(seq_len - 1) }
+        Self { count, slack: usable.saturating_sub(count * seq_len) }
     }
 }
 

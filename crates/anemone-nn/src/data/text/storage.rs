@@ -8,8 +8,6 @@ use memmap2::Mmap;
 
 use crate::data::{DataError, file};
 
-/// Shards of a folder: more would only mean that the folder is not one of shards.
-const MAX_SHARDS: usize = 1 << 16;
 const REMEDY: &str = "make it again: a shard is a row of little-endian 16-bit tokens without a header";
 
 /// A row of tokens made of one or more parts.
@@ -90,9 +88,11 @@ impl Storage {
         self.parts.last().map_or(0, |part| part.first + part.tokens.len() as u64)
     }
 
-    /// Shows `count` tokens from place `start` on to `see`, each with the name of its part and its place there.
+    /// Shows `count` tokens from place `start` on to `see`, each with the name of its part and its place
+    /// there.
     ///
-    /// Windows that run over the end of one part go on in the next; past the last part there is nothing to show.
+    /// Windows that run over the end of one part go on in the next; past the last part there is nothing to
+    /// show.
     pub(super) fn visit(
         &self,
         start: u64,
@@ -127,8 +127,7 @@ fn shards_of(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
         let path = entry.map_err(|e| file::io_error(folder, "read the folder", e))?.path();
         let is_shard = path.extension().is_some_and(|extension| extension == "bin") && path.is_file();
         // A tokenizer may lie beside the shards under the name llama2.c gives it.
-        if is_shard && path.file_name().is_none_or(|name| name != "tokenizer.bin") && files.len() < MAX_SHARDS
-        {
+        if is_shard && path.file_name().is_none_or(|name| name != "tokenizer.bin") {
             files.push(path);
         }
     }
@@ -154,8 +153,8 @@ fn map_shard(path: &Path) -> Result<Mmap, DataError> {
         let allowed = "16-bit tokens take an even number".to_owned();
         return Err(DataError::WrongSize { path: path.to_owned(), found: size, allowed, remedy: REMEDY });
     }
-    // SAFETY: the map is only read, through byte indexing that is checked against its length. A file that another
-    // program rewrites meanwhile changes the tokens (each is checked when read) and one that it cuts short ends
-    // this program with a bus error, as every memory-mapped file does; the documentation of the trainer says so.
+    // SAFETY: the map is only read, through byte indexing that is checked against its length. A file that
+    // another program rewrites meanwhile changes the tokens (each is checked when read) and one that it cuts
+    // short ends this program with a bus error, as every memory-mapped file does: `from_shards` says so.
     unsafe { Mmap::map(&source) }.map_err(|e| file::io_error(path, "map the file into memory", e))
 }

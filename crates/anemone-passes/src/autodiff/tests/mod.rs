@@ -29,6 +29,11 @@ fn every_rule_is_of_an_op_and_every_op_has_a_rule() {
     let missing: Vec<&str> =
         Op::all().filter(|&op| matches!(rule(op), Rule::Missing)).map(|op| op.declaration().name).collect();
     assert!(missing.is_empty(), "ops without a gradient rule: {missing:?}");
+    for family in Op::all().map(|op| op.family) {
+        for (name, _) in table(family) {
+            assert!(Op::named(name).is_some_and(|op| op.family == family), "no op `{name}` in {family:?}");
+        }
+    }
 }
 
 #[test]

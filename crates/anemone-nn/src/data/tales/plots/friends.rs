@@ -185,16 +185,17 @@ pub(super) const BORROW: Plot = Plot {
             "\"Can I take your {toy} home?\" asked {f}, {h.his} friend. \"You will have it back {when}.\"",
         ],
         &[
+            "",
             "\"Yes, you can,\" said {h}, and gave {f} the {toy}.",
             "{h} thought about it and said yes. {f} took the {toy}.",
         ],
         &[
             "{f} went {to} with the {toy} and played there. Then {f.he} went home and left it {spot}.",
-            "{f} played with the {toy} {at}. It began to rain, and {f} ran home. The {toy} stayed {spot}.",
+            "{f} played with the {toy} {at}. When it began to rain, {f} ran home, and the {toy} stayed {spot}.",
         ],
         &[
-            "{h} came to get the {toy} {then}. {f} did not have it. {f.He} turned red.",
-            "{f} had no {toy} to give back {then}. {f.He} felt very bad.",
+            "{h} came to get the {toy} {then}, but {f} did not have it.",
+            "{f} had no {toy} to give back {then}.",
         ],
         &["", "", "\"Where is my {toy}?\" asked {h}.", "\"Do you have my {toy}?\" {h} asked."],
         &[
@@ -202,12 +203,12 @@ pub(super) const BORROW: Plot = Plot {
             "\"I must tell you something,\" said {f}. \"I forgot it {at}. I think it is {spot}.\"",
         ],
         &[
-            "{h} was sad, but {h.he} was not angry. \"Let's go and look for it,\" {h.he} said.",
+            "{h} was not angry. \"Let's go and look for it,\" {h.he} said.",
             "\"Thank you for telling me,\" said {h}. \"We will find it together.\"",
         ],
         &[
-            "They went {to}. They looked {spot}, and there was the {t}!",
-            "So they ran {to}, and {f} looked {spot}. The {t} was still there!",
+            "They went {to} and looked {spot}, and there was the {t}!",
+            "So they ran {to}. The {t} was still {spot}!",
         ],
         &[
             "",
@@ -217,7 +218,7 @@ pub(super) const BORROW: Plot = Plot {
         ],
         &[
             "After that, {f} took good care of everything {f.he} borrowed.",
-            "\"You can borrow it again,\" said {h}, \"because you told the truth.\"",
+            "\"You told the truth, so you can borrow it again,\" said {h}.",
             "{h} had the {toy} again, and {h.he} still had {h.his} friend.",
         ],
     ],
@@ -269,7 +270,7 @@ pub(super) const PICNIC: Plot = Plot {
             "They were safe {dry}. \"But what about our picnic?\" asked {f}.",
         ],
         &[
-            "\"No, it is not,\" said {h}. {h.He} put the blanket on the floor and took out the {sweet}.",
+            "\"It is not over yet,\" said {h}. {h.He} put the blanket on the floor and took out the {sweet}.",
             "{h} smiled. \"We can have it right here,\" {h.he} said, and opened the basket.",
         ],
         &[
@@ -354,7 +355,7 @@ pub(super) const BIRTHDAY_CAKE: Plot = Plot {
             "{h} and {p} mixed everything together. Then the {cake} went into the oven.",
         ],
         &[
-            "{f} clapped when {f.he} saw the {cake}. \"This is for me?\" {f.he} asked.",
+            "{f} clapped when {f.he} saw the {cake}. \"Is this for me?\" {f.he} asked.",
             "\"Happy birthday, {f}!\" said {h}. {f} was so happy that {f.he} danced around the {cake}.",
         ],
         &[

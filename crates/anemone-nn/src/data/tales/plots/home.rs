@@ -171,8 +171,8 @@ pub(super) const TIDY: Plot = Plot {
            not want to.",
         ],
         &[
-            "One {part}, {f} came to play. \"Let's play with your {t}!\" said {f}.",
-            "One {part}, {h} wanted to show {h.his} {t} to {f}.",
+            "One {part}, {h.his} friend {f} came to play. \"Let's play with your {t}!\" said {f}.",
+            "One {part}, {h} wanted to show a~ {t} to {h.his} friend {f}.",
         ],
         &[
             "{h} looked for the {toy}, but {h.he} could not find it.",
@@ -217,7 +217,7 @@ pub(super) const STRAY: Plot = Plot {
         COLOR,
         ("name", &["Lucky", "Biscuit", "Snowy", "Shadow", "Button", "Pepper", "Cookie", "Cloud"]),
         ("food", &["a piece of bread", "a bowl of milk", "a bit of cheese", "some meat", "a piece of fish"]),
-        ("bed", &["an old box", "a basket", "a drawer", "a big hat"]),
+        ("bed", &["old box", "basket", "drawer", "big hat"]),
     ],
     beats: &[
         INTRO,
@@ -240,8 +240,8 @@ pub(super) const STRAY: Plot = Plot {
             "{p} thought for a while. \"First we must ask if it belongs to someone,\" {p.he} said.",
         ],
         &[
-            "{h} made a bed for the {pet} in {bed} with a~ {color} blanket.",
-            "{h} put a~ {color} blanket into {bed}. That was the bed of the {pet}.",
+            "{h} made a bed for the {pet} in a~ {bed} with a~ {color} blanket.",
+            "{h} put a~ {color} blanket into a~ {bed}. That was the bed of the {pet}.",
         ],
         &[
             "They asked all the people on the street, but the {pet} belonged to no one.",
@@ -253,7 +253,7 @@ pub(super) const STRAY: Plot = Plot {
         ],
         &[
             "{name} slept on the {color} blanket every night and was never hungry again.",
-            "Every night, {name} sleeps in {bed}, right next to {h}'s bed.",
+            "Every night, {name} sleeps in the {bed}, right next to {h}'s bed.",
         ],
     ],
 };

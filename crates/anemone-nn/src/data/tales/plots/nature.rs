@@ -121,7 +121,7 @@ pub(super) const SEED: Plot = Plot {
             "{h} was sad, but {h.he} still gave the seed water and waited.",
         ],
         &[
-            "Then, one morning, {h} saw a tiny green leaf {where}. \"It is growing!\" {h.he} shouted.",
+            "Then, one morning, {h} saw a tiny green leaf. \"It is growing!\" {h.he} shouted.",
             "After two weeks, something green came out of the ground. \"Look! Look!\" cried {h}.",
         ],
         &["", "", "It grew and grew all summer.", "The little plant got bigger every day."],

@@ -78,7 +78,7 @@ pub(super) const SHARE: Plot = Plot {
             "One [sunny|fine] {part}, {h} was {at} with the {toy}.",
         ],
         &[
-            "A {f.kind} named {f} came by. \"That is a [nice|pretty|fine] {toy}! May I have a turn?\" {f.he} asked.",
+            "a~ {f.kind} named {f} came by. \"That is a [nice|pretty|fine] {toy}! May I have a turn?\" {f.he} asked.",
             "Then {h.his} friend {f} came. \"Can I play with the {toy} too?\" asked {f}.",
         ],
         &[
@@ -166,7 +166,7 @@ pub(super) const KITE: Plot = Plot {
         &["", "\"Oh no! My kite!\" cried {h}.", "{h} looked up. \"How can I get it back?\" {h.he} said."],
         &["{h} {try}.", "First, {h} {try}."],
         &[
-            "{f}, a {f.kind} who lived nearby, saw it all. \"Let me help you,\" said {f}.",
+            "{f}, a~ {f.kind} who lived nearby, saw it all. \"Let me help you,\" said {f}.",
             "{h.His} friend {f} came running. \"Two are better than one. Let's try together!\" {f.he} said.",
         ],
         &["So {solve}.", "This time, {solve}."],
@@ -219,7 +219,7 @@ pub(super) const BUILD: Plot = Plot {
         ],
         &[
             "{h.His} friend {f} heard {h.him}. \"What is wrong?\" asked {f}.",
-            "A {f.kind} named {f} came by. \"Why are you sad?\" {f.he} asked.",
+            "a~ {f.kind} named {f} came by. \"Why are you sad?\" {f.he} asked.",
         ],
         &["{h} told {f} about the {build}.", "\"I made a~ {build} {where}, but {ruin},\" said {h}."],
         &[
@@ -330,7 +330,7 @@ pub(super) const LEARN: Plot = Plot {
     beats: &[
         PLAIN_INTRO,
         &[
-            "{h} wanted to learn to {skill}.",
+            "{h} wanted to learn to {skill}, just like {h.his} friend {f}.",
             "{h.His} friend {f} could {skill} very well. {h} wanted to do it too.",
         ],
         &[

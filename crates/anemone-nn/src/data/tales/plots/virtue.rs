@@ -2,7 +2,7 @@
 
 use super::Plot;
 use crate::data::tales::cast::World;
-use crate::data::tales::words::{COLOR, COLORED_TOY, INTRO, PLACE, PLAIN_INTRO, TOY};
+use crate::data::tales::words::{COLOR, COLORED_TOY, INTRO, PLACE, PLAIN_INTRO};
 
 pub(super) const BROKEN: Plot = Plot {
     name: "something breaks and the truth is told",
@@ -133,7 +133,10 @@ pub(super) const WISH: Plot = Plot {
     world: None,
     props: &[
         COLOR,
-        TOY,
+        (
+            "toy",
+            &["doll", "drum", "toy car", "toy train", "toy boat", "toy plane", "kite", "music box", "yo-yo"],
+        ),
         COLORED_TOY,
         (
             "giver|stuck|free",
