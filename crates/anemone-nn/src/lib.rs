@@ -4,6 +4,7 @@
 
 pub mod data;
 mod error;
+pub mod generate;
 mod graph;
 mod init;
 pub mod layers;

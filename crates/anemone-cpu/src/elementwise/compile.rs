@@ -9,7 +9,7 @@
 
 use super::access::Access;
 use super::body::{self, Attributes, Bodies};
-use super::kernel::{Argument, Kernel, Output, Place, Scalar, Step};
+use super::kernel::{self, Argument, Kernel, Output, Scalar, Step};
 use super::{Code, Group, Instruction, Source, memory};
 use crate::isa::{self, Level};
 use half::f16;
@@ -17,6 +17,8 @@ use mil::DataType;
 
 /// Lanes of all registers together: half of a small first-level cache, the other half is for leaves and outputs.
 const REGISTER_LANES: usize = 4096;
+/// A longer chunk saves nothing, a shorter one leaves its leaves in the first-level cache until they are read again.
+const LONGEST_CHUNK: usize = 1024;
 
 /// Prepares a group for this CPU.
 pub(super) fn compile(group: &Group) -> Kernel {
@@ -32,6 +34,24 @@ pub(super) fn compile_for(group: &Group, level: Level) -> Kernel {
         }
     }
     compiler.finish()
+}
+
+/// Where lanes stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Register(usize),
+    Scalar(usize),
+    /// A leaf's own memory, by index in [`Kernel::direct`].
+    Leaf(usize),
+    /// An output's own memory or register.
+    Output(usize),
+}
+
+/// A step whose places are not yet numbers, as it is not known yet how many registers there will be.
+enum Draft {
+    Done(Step),
+    Compute { bodies: Bodies, attributes: Attributes, to: Place, arguments: Vec<(Place, bool)> },
+    Store { from: Place, output: usize },
 }
 
 /// A way in which instructions read a leaf.
@@ -63,7 +83,7 @@ struct Compiler<'g> {
     /// Registers to give out again, and how many there are.
     free: Vec<usize>,
     registers: usize,
-    steps: Vec<Step>,
+    steps: Vec<Draft>,
     cost: usize,
 }
 
@@ -161,7 +181,7 @@ impl<'g> Compiler<'g> {
             Code::Fill(lane) => {
                 let scalar = self.constant(lane, instruction.dtype);
                 let bodies = body::splat(self.level);
-                self.compute(at, bodies, &[(scalar, true)]);
+                self.compute(at, bodies, vec![(scalar, true)]);
             }
             _ => self.function(at, instruction),
         }
@@ -205,7 +225,7 @@ impl<'g> Compiler<'g> {
                 *argument = (self.spread(argument.0), false);
             }
         }
-        self.compute(at, bodies, &arguments);
+        self.compute(at, bodies, arguments);
     }
 
     fn dtype(&self, source: Source) -> DataType {
@@ -235,12 +255,12 @@ impl<'g> Compiler<'g> {
             }
             Access::Each => {
                 let register = self.allocate();
-                self.steps.push(Step::Load { leaf, register });
+                self.steps.push(Draft::Done(Step::Load { leaf, register }));
                 Place::Register(register)
             }
             Access::Walk(walk) => {
                 let register = self.allocate();
-                self.steps.push(Step::Fill { leaf, walk, register });
+                self.steps.push(Draft::Done(Step::Fill { leaf, walk, register }));
                 Place::Register(register)
             }
         };
@@ -269,7 +289,7 @@ impl<'g> Compiler<'g> {
         })
     }
 
-    fn compute(&mut self, at: usize, bodies: Bodies, arguments: &[(Place, bool)]) {
+    fn compute(&mut self, at: usize, bodies: Bodies, arguments: Vec<(Place, bool)>) {
         let instruction = &self.group.instructions[at];
         let register = self.allocate();
         let direct = self.outputs.iter().position(|output| output.from == at && output.direct);
@@ -280,22 +300,14 @@ impl<'g> Compiler<'g> {
             }
             None => Place::Register(register),
         };
-        let mut padded = [Argument::None; 3];
-        for (padded, &(place, one)) in padded.iter_mut().zip(arguments) {
-            *padded = if one { Argument::One(place) } else { Argument::Each(place) };
-        }
-        self.steps.push(Step::Compute {
-            body: if self.single { bodies.narrow } else { bodies.wide },
-            attributes: Attributes { alpha: instruction.op.alpha, beta: instruction.op.beta },
-            to,
-            arguments: padded,
-        });
-        // A conversion rounds even what is "exact" otherwise; the others keep `fp16` values.
-        let exact = instruction.op.code.is_exact() || matches!(instruction.op.code, Code::Fill(_));
+        let attributes = Attributes { alpha: instruction.op.alpha, beta: instruction.op.beta };
+        self.steps.push(Draft::Compute { bodies, attributes, to, arguments });
+        let code = instruction.op.code;
+        let exact = code.is_exact() || matches!(code, Code::Fill(_));
         if instruction.dtype == DataType::Fp16 && !exact {
-            self.steps.push(Step::Round { register });
+            self.steps.push(Draft::Done(Step::Round { register }));
         }
-        self.cost += instruction.op.code.cost();
+        self.cost += code.cost();
         self.places[at] = Some(to);
     }
 
@@ -304,7 +316,7 @@ impl<'g> Compiler<'g> {
         for (index, output) in self.outputs.iter().enumerate() {
             if output.after == at {
                 let from = self.places[output.from].expect("an output is written after it is computed");
-                self.steps.push(Step::Store { from, output: index });
+                self.steps.push(Draft::Store { from, output: index });
                 self.cost += 1;
             }
         }
@@ -329,24 +341,50 @@ impl<'g> Compiler<'g> {
         }
     }
 
-    fn finish(self) -> Kernel {
+    fn finish(mut self) -> Kernel {
         let lanes = REGISTER_LANES / self.registers.max(1) / body::BLOCK * body::BLOCK;
-        let chunk = match self.registers {
-            0 => REGISTER_LANES,
-            _ => lanes.clamp(2 * body::BLOCK, 1024),
-        };
+        let steps = std::mem::take(&mut self.steps).into_iter().map(|draft| self.step(draft)).collect();
         Kernel {
             level: self.level,
             count: self.group.shape.count(),
-            chunk,
-            cost: self.cost.max(1),
+            chunk: lanes.clamp(2 * body::BLOCK, LONGEST_CHUNK),
+            // Counted in quarters, see `Code::cost`; a leaf or an output is about as much as a sum.
+            cost: self.cost.div_ceil(4),
             registers: self.registers,
             scalars: self.scalars,
             spread: self.spread,
             direct: self.direct,
             leaves: self.group.leaves.iter().map(|leaf| leaf.dtype).collect(),
             outputs: self.outputs,
-            steps: self.steps,
+            steps,
         }
+    }
+
+    fn step(&self, draft: Draft) -> Step {
+        match draft {
+            Draft::Done(step) => step,
+            Draft::Store { from, output } => Step::Store { from: self.number(from), output },
+            Draft::Compute { bodies, attributes, to, arguments } => {
+                let mut padded = [Argument::None; 3];
+                for (padded, (place, one)) in padded.iter_mut().zip(arguments) {
+                    let place = self.number(place);
+                    *padded = if one { Argument::One(place) } else { Argument::Each(place) };
+                }
+                let body = if self.single { bodies.narrow } else { bodies.wide };
+                Step::Compute { body, attributes, to: self.number(to), arguments: padded }
+            }
+        }
+    }
+
+    /// A place as an index into the table of addresses.
+    fn number(&self, place: Place) -> kernel::Place {
+        let leaves = self.registers + self.scalars.len();
+        let number = match place {
+            Place::Register(at) => at,
+            Place::Scalar(at) => self.registers + at,
+            Place::Leaf(at) => leaves + at,
+            Place::Output(at) => leaves + self.direct.len() + at,
+        };
+        number as kernel::Place
     }
 }

@@ -12,18 +12,9 @@ use smallvec::SmallVec;
 use std::cell::RefCell;
 use std::ops::Range;
 
-/// Where lanes stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// A register.
-    Register(usize),
-    /// A scalar: one lane.
-    Scalar(usize),
-    /// A leaf's own memory, by index in [`Kernel::direct`].
-    Leaf(usize),
-    /// An output's own memory or, when that may not be written yet, its register.
-    Output(usize),
-}
+/// Where lanes stand, as an index into a table of addresses: registers, then scalars, then leaves used where they lie,
+/// then outputs (their own memory or, when that may not be written yet, their register).
+pub(super) type Place = u32;
 
 /// An argument of a loop.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,7 +45,7 @@ pub(super) enum Step {
     Fill { leaf: usize, walk: Walk, register: usize },
     /// Computes.
     Compute { body: Body, attributes: Attributes, to: Place, arguments: [Argument; 3] },
-    /// Rounds to `fp16`.
+    /// Rounds the lanes of a register to `fp16`.
     Round { register: usize },
     /// Writes an output, unless it was computed in place.
     Store { from: Place, output: usize },
@@ -120,20 +111,22 @@ struct Bound<'a> {
 // SAFETY: threads read the same operands and write disjoint ranges of the outputs.
 unsafe impl Sync for Bound<'_> {}
 
-/// Part of the elements, with the registers to compute it in.
-struct Chunk {
+/// Part of the elements, and where their lanes stand.
+struct Chunk<'a> {
     /// First element.
     start: usize,
     /// Elements.
     count: usize,
     /// Lanes to compute: `count` rounded up to whole blocks.
     lanes: usize,
-    /// Whether leaves and outputs may be used where they lie.
+    /// Whether leaves and outputs are used where they lie.
     direct: bool,
-    registers: *mut u32,
-    /// Lanes from one register to the next.
-    stride: usize,
+    /// By [`Place`].
+    addresses: &'a [*mut u32],
 }
+
+/// Addresses by [`Place`]; room for groups of usual size.
+type Addresses = SmallVec<[*mut u32; 64]>;
 
 impl Kernel {
     /// Computes the outputs. Does not allocate, except that a thread's registers grow when it first meets a group this
@@ -191,40 +184,35 @@ impl Kernel {
 impl Bound<'_> {
     /// A group of one element: no chunks, no blocks, one lane per register.
     fn single(&self) {
-        let mut registers: SmallVec<[u32; 96]> = SmallVec::from_elem(0, self.kernel.registers);
-        let chunk = Chunk {
-            start: 0,
-            count: 1,
-            lanes: 1,
-            direct: false,
-            registers: registers.as_mut_ptr(),
-            stride: 1,
-        };
-        self.steps(&chunk);
+        let mut registers: SmallVec<[u32; 64]> = SmallVec::from_elem(0, self.kernel.registers);
+        let addresses = self.addresses(registers.as_mut_ptr(), 1);
+        self.steps(&Chunk { start: 0, count: 1, lanes: 1, direct: false, addresses: &addresses });
     }
 
     fn chunks(&self, range: Range<usize>) {
         let kernel = self.kernel;
-        let stride = kernel.chunk;
-        let blocks = (kernel.registers * stride).div_ceil(BLOCK) + kernel.direct.len();
+        let blocks = kernel.registers * (kernel.chunk / BLOCK) + kernel.direct.len();
         REGISTERS.with_borrow_mut(|file| {
             if file.len() < blocks {
                 file.resize(blocks, Aligned([0; BLOCK]));
             }
             let registers = file.as_mut_ptr().cast::<u32>();
             self.spread(registers);
+            let mut addresses = self.addresses(registers, kernel.chunk);
             for at in range {
-                let start = at * stride;
-                let count = (kernel.count - start).min(stride);
+                let start = at * kernel.chunk;
+                let count = (kernel.count - start).min(kernel.chunk);
                 let whole = count / BLOCK * BLOCK;
                 if whole > 0 {
-                    self.steps(&Chunk { start, count: whole, lanes: whole, direct: true, registers, stride });
+                    self.point_directly(&mut addresses, start);
+                    let addresses = addresses.as_slice();
+                    self.steps(&Chunk { start, count: whole, lanes: whole, direct: true, addresses });
                 }
                 if count > whole {
                     let (start, count) = (start + whole, count - whole);
-                    let chunk = Chunk { start, count, lanes: BLOCK, direct: false, registers, stride };
-                    self.copy_leaves(&chunk);
-                    self.steps(&chunk);
+                    self.point_to_copies(&mut addresses, registers, start, count);
+                    let addresses = addresses.as_slice();
+                    self.steps(&Chunk { start, count, lanes: BLOCK, direct: false, addresses });
                 }
             }
         });
@@ -244,40 +232,53 @@ impl Bound<'_> {
         }
     }
 
-    /// Copies the leaves that are used where they lie behind the registers, where there is room for a whole block.
-    fn copy_leaves(&self, chunk: &Chunk) {
-        for (at, &leaf) in self.kernel.direct.iter().enumerate() {
+    /// Where lanes stand when `stride` of them make a register; outputs in their registers, leaves still missing.
+    fn addresses(&self, registers: *mut u32, stride: usize) -> Addresses {
+        let kernel = self.kernel;
+        let register = |at: usize| registers.wrapping_add(at * stride);
+        let mut addresses = Addresses::new();
+        addresses.extend((0..kernel.registers).map(register));
+        addresses.extend(self.scalars.iter().map(|scalar| std::ptr::from_ref(scalar).cast_mut()));
+        addresses.extend(kernel.direct.iter().map(|_| registers));
+        addresses.extend(kernel.outputs.iter().map(|output| register(output.register)));
+        addresses
+    }
+
+    /// Leaves, and outputs that overwrite none, where they lie.
+    fn point_directly(&self, addresses: &mut Addresses, start: usize) {
+        let kernel = self.kernel;
+        let leaves = kernel.registers + self.scalars.len();
+        for (address, &leaf) in addresses[leaves..].iter_mut().zip(&kernel.direct) {
+            *address = self.leaves[leaf].cast::<u32>().cast_mut().wrapping_add(start);
+        }
+        let outputs = leaves + kernel.direct.len();
+        for ((address, to), &in_place) in addresses[outputs..].iter_mut().zip(self.outputs).zip(self.in_place) {
+            if in_place {
+                *address = to.cast::<u32>().wrapping_add(start);
+            }
+        }
+    }
+
+    /// Leaves copied behind the registers, where there is room for a whole block; outputs in their registers.
+    fn point_to_copies(&self, addresses: &mut Addresses, registers: *mut u32, start: usize, count: usize) {
+        let kernel = self.kernel;
+        let leaves = kernel.registers + self.scalars.len();
+        for (at, &leaf) in kernel.direct.iter().enumerate() {
+            let copy = registers.wrapping_add(kernel.registers * kernel.chunk + at * BLOCK);
+            addresses[leaves + at] = copy;
             // SAFETY: the buffer has a block for each; the leaf has the elements.
             unsafe {
-                let to = std::slice::from_raw_parts_mut(self.copy_of(chunk, at), chunk.count);
-                let dtype = self.kernel.leaves[leaf];
-                memory::load(self.kernel.level, dtype, self.leaves[leaf], chunk.start, to);
+                let copy = std::slice::from_raw_parts_mut(copy, count);
+                memory::load(kernel.level, kernel.leaves[leaf], self.leaves[leaf], start, copy);
             }
+        }
+        let outputs = leaves + kernel.direct.len();
+        for (address, output) in addresses[outputs..].iter_mut().zip(&kernel.outputs) {
+            *address = registers.wrapping_add(output.register * kernel.chunk);
         }
     }
 
-    /// Where the copy of a direct leaf stands.
-    fn copy_of(&self, chunk: &Chunk, direct: usize) -> *mut u32 {
-        chunk.registers.wrapping_add(self.kernel.registers * chunk.stride + direct * BLOCK)
-    }
-
-    fn address(&self, chunk: &Chunk, place: Place) -> *mut u32 {
-        let register = |register: usize| chunk.registers.wrapping_add(register * chunk.stride);
-        match place {
-            Place::Register(at) => register(at),
-            Place::Scalar(at) => self.scalars[at..].as_ptr().cast_mut(),
-            Place::Leaf(at) if chunk.direct => {
-                self.leaves[self.kernel.direct[at]].cast::<u32>().cast_mut().wrapping_add(chunk.start)
-            }
-            Place::Leaf(at) => self.copy_of(chunk, at),
-            Place::Output(at) if chunk.direct && self.in_place[at] => {
-                self.outputs[at].cast::<u32>().wrapping_add(chunk.start)
-            }
-            Place::Output(at) => register(self.kernel.outputs[at].register),
-        }
-    }
-
-    fn steps(&self, chunk: &Chunk) {
+    fn steps(&self, chunk: &Chunk<'_>) {
         for step in &self.kernel.steps {
             // SAFETY: compilation gave every step registers and operands of its own; see `step`.
             unsafe { self.step(chunk, step) };
@@ -287,43 +288,40 @@ impl Bound<'_> {
     /// # Safety
     /// `step` is of this kernel, and the chunk is within the elements.
     #[inline(always)]
-    unsafe fn step(&self, chunk: &Chunk, step: &Step) {
+    unsafe fn step(&self, chunk: &Chunk<'_>, step: &Step) {
         let level = self.kernel.level;
-        let register = |at: usize, lanes: usize| {
-            let from = chunk.registers.wrapping_add(at * chunk.stride);
-            // SAFETY: a register has room for the lanes of any chunk, and no other slice of it is alive.
-            unsafe { std::slice::from_raw_parts_mut(from, lanes) }
-        };
-        // SAFETY: operands have the elements of the chunk (the contract of `run`); a destination is never the place of
-        // an argument, nor memory that a later step reads as a leaf.
+        // SAFETY: a place has room for the lanes of any chunk (a scalar, for one); operands have the elements of the chunk
+        // (the contract of `run`); a destination is never the place of an argument, nor memory that a later step reads
+        // as a leaf.
         unsafe {
+            let read = |place: Place, lanes: usize| {
+                std::slice::from_raw_parts(chunk.addresses[place as usize].cast_const(), lanes)
+            };
+            let write = |place: usize, lanes: usize| {
+                std::slice::from_raw_parts_mut(chunk.addresses[place], lanes)
+            };
             match step {
-                Step::Load { leaf, register: to } => {
-                    let to = register(*to, chunk.count);
+                Step::Load { leaf, register } => {
+                    let to = write(*register, chunk.count);
                     memory::load(level, self.kernel.leaves[*leaf], self.leaves[*leaf], chunk.start, to);
                 }
-                Step::Fill { leaf, walk, register: to } => {
-                    let to = register(*to, chunk.count);
+                Step::Fill { leaf, walk, register } => {
+                    let to = write(*register, chunk.count);
                     walk.fill(level, self.kernel.leaves[*leaf], self.leaves[*leaf], chunk.start, to);
                 }
                 Step::Compute { body, attributes, to, arguments } => {
-                    let [a, b, c] = arguments.each_ref().map(|argument| {
-                        let (place, lanes) = match *argument {
-                            Argument::None => return &[][..],
-                            Argument::One(place) => (place, 1),
-                            Argument::Each(place) => (place, chunk.lanes),
-                        };
-                        std::slice::from_raw_parts(self.address(chunk, place).cast_const(), lanes)
+                    let [a, b, c] = arguments.map(|argument| match argument {
+                        Argument::None => &[],
+                        Argument::One(place) => read(place, 1),
+                        Argument::Each(place) => read(place, chunk.lanes),
                     });
-                    let to = std::slice::from_raw_parts_mut(self.address(chunk, *to), chunk.lanes);
-                    body(to, a, b, c, *attributes);
+                    body(write(*to as usize, chunk.lanes), a, b, c, *attributes);
                 }
-                Step::Round { register: at } => half_lanes::round(level, register(*at, chunk.lanes)),
+                Step::Round { register } => half_lanes::round(level, write(*register, chunk.lanes)),
                 Step::Store { from, output } => {
                     if !(chunk.direct && self.in_place[*output]) {
-                        let from = self.address(chunk, *from);
-                        let from = std::slice::from_raw_parts(from.cast_const(), chunk.count);
                         let dtype = self.kernel.outputs[*output].dtype;
+                        let from = read(*from, chunk.count);
                         memory::store(level, dtype, from, self.outputs[*output], chunk.start);
                     }
                 }

@@ -16,41 +16,41 @@ use std::path::Path;
 
 /// One case.
 #[derive(Deserialize)]
-pub struct Case {
-    pub name: String,
-    pub op: String,
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) op: String,
     opset: String,
-    pub inputs: Vec<Operand>,
+    pub(crate) inputs: Vec<Operand>,
     consts: BTreeMap<String, Operand>,
-    pub outputs: Vec<Operand>,
-    pub cotangents: Vec<Option<Vec<Value>>>,
-    pub grads: BTreeMap<String, Vec<Value>>,
+    pub(crate) outputs: Vec<Operand>,
+    pub(crate) cotangents: Vec<Option<Vec<Value>>>,
+    pub(crate) grads: BTreeMap<String, Vec<Value>>,
     tolerance: Option<Tolerance>,
     grad_tolerance: Option<Tolerance>,
 }
 
 /// A tensor of a case.
 #[derive(Deserialize)]
-pub struct Operand {
+pub(crate) struct Operand {
     #[serde(default)]
-    pub param: String,
-    pub dtype: String,
-    pub shape: Vec<usize>,
-    pub data: Vec<Value>,
+    pub(crate) param: String,
+    pub(crate) dtype: String,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) data: Vec<Value>,
     #[serde(default)]
-    pub grad: bool,
+    pub(crate) grad: bool,
 }
 
 /// `|found - wanted| <= atol + rtol |wanted|`.
 #[derive(Clone, Copy, Deserialize)]
-pub struct Tolerance {
-    pub rtol: f64,
-    pub atol: f64,
+pub(crate) struct Tolerance {
+    pub(crate) rtol: f64,
+    pub(crate) atol: f64,
 }
 
 impl Tolerance {
     /// Whether a number is near enough; NaN meets NaN and an infinity itself.
-    pub fn accepts(self, found: f32, wanted: f32) -> bool {
+    pub(crate) fn accepts(self, found: f32, wanted: f32) -> bool {
         let (found, wanted) = (f64::from(found), f64::from(wanted));
         found == wanted
             || (found.is_nan() && wanted.is_nan())
@@ -59,7 +59,7 @@ impl Tolerance {
 }
 
 /// The cases of a family.
-pub fn cases(family: &str) -> Vec<Case> {
+pub(crate) fn cases(family: &str) -> Vec<Case> {
     #[derive(Deserialize)]
     struct Golden {
         cases: Vec<Case>,
@@ -71,7 +71,7 @@ pub fn cases(family: &str) -> Vec<Case> {
 }
 
 /// A number of the file: infinities and NaN are written as strings.
-pub fn number(value: &Value) -> f32 {
+pub(crate) fn number(value: &Value) -> f32 {
     match value {
         Value::String(text) => text.parse().unwrap(),
         value => value.as_f64().unwrap() as f32,
@@ -79,18 +79,18 @@ pub fn number(value: &Value) -> f32 {
 }
 
 /// Numbers of the file.
-pub fn numbers(values: &[Value]) -> Vec<f32> {
+pub(crate) fn numbers(values: &[Value]) -> Vec<f32> {
     values.iter().map(number).collect()
 }
 
 impl Operand {
     /// The element type.
-    pub fn ty(&self) -> TensorType {
+    pub(crate) fn ty(&self) -> TensorType {
         TensorType::new(DataType::from_name(&self.dtype).unwrap(), self.shape.clone())
     }
 
     /// The tensor as a constant; integers in the type that the parameter takes.
-    pub fn constant(&self, dtype: DataType) -> Constant {
+    pub(crate) fn constant(&self, dtype: DataType) -> Constant {
         let shape = self.shape.clone();
         let ints = || self.data.iter().map(|value| value.as_i64().unwrap());
         match dtype {
@@ -111,26 +111,26 @@ impl Operand {
 }
 
 /// A case as a function in the making.
-pub struct Built {
-    pub f: FunctionBuilder,
-    pub outputs: Vec<ValueId>,
+pub(crate) struct Built {
+    pub(crate) f: FunctionBuilder,
+    pub(crate) outputs: Vec<ValueId>,
     /// The value of each of the case's inputs; constants where the op takes nothing else.
-    pub operands: Vec<ValueId>,
+    pub(crate) operands: Vec<ValueId>,
 }
 
 impl Case {
     /// What an output may differ by.
-    pub fn tolerance(&self) -> Tolerance {
+    pub(crate) fn tolerance(&self) -> Tolerance {
         self.tolerance.unwrap_or(Tolerance { rtol: 1e-5, atol: 1e-6 })
     }
 
     /// What a gradient may differ by.
-    pub fn grad_tolerance(&self) -> Tolerance {
+    pub(crate) fn grad_tolerance(&self) -> Tolerance {
         self.grad_tolerance.or(self.tolerance).unwrap_or(Tolerance { rtol: 2e-5, atol: 2e-6 })
     }
 
     /// The key in [`Case::grads`] of input `index`.
-    pub fn grad_key(&self, index: usize) -> String {
+    pub(crate) fn grad_key(&self, index: usize) -> String {
         let param = &self.inputs[index].param;
         if self.param(param).kind != ParamKind::Tuple {
             return param.clone();
@@ -145,7 +145,7 @@ impl Case {
     }
 
     /// The operation on inputs named `input0`, `input1`, …
-    pub fn build(&self) -> Result<Built, BuildError> {
+    pub(crate) fn build(&self) -> Result<Built, BuildError> {
         let opset = Opset::from_name(&self.opset).unwrap();
         let mut f = FunctionBuilder::new("main", opset);
         let mut operands = Vec::new();

@@ -3,8 +3,8 @@
 
 use crate::layers::{Causal, Embedding, KeyValueCache, Linear, MultiheadAttention, RMSNorm, Rope};
 use crate::losses::cross_entropy;
-use crate::train::{Loss, Model};
-use crate::{Graph, Init, Module, NnError};
+use crate::train::{Loss, Model, StateSpec};
+use crate::{Graph, Init, Mode, Module, NnError};
 use mil::{TensorType, ValueId};
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,15 @@ impl Llama {
     /// Names that [`Llama::preset`] knows.
     pub fn presets() -> impl Iterator<Item = &'static str> {
         PRESETS.iter().map(|(name, _)| *name)
+    }
+
+    /// The weights, in order of first use: what [`read_states`](crate::train::read_states) needs to load the model
+    /// without the rest of its run.
+    pub fn weights(&self) -> Result<Vec<StateSpec>, NnError> {
+        let mut g = Graph::new("weights", Mode::Eval);
+        let tokens = g.input("tokens", TensorType::int32([1, 1]))?;
+        self.forward(&mut g, tokens)?;
+        Ok(g.parameters().iter().map(StateSpec::from).collect())
     }
 
     fn embedding(&self) -> Embedding {

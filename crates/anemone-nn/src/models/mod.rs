@@ -3,6 +3,7 @@
 mod cifar_cnn;
 mod classifier;
 mod llama;
+pub mod llama2c;
 mod mlp;
 
 pub use cifar_cnn::CifarCnn;

@@ -152,7 +152,7 @@ fn read_state(path: &Path, tensors: &SafeTensors<'_>, spec: &StateSpec) -> Resul
 }
 
 #[expect(unsafe_code, reason = "memory-maps a file, which nobody else is expected to truncate meanwhile")]
-fn map_file(path: &Path, file: &File) -> Result<Mmap, NnError> {
+pub(crate) fn map_file(path: &Path, file: &File) -> Result<Mmap, NnError> {
     // SAFETY: checkpoints are replaced by renaming, never changed in place, so the mapped file does not shrink.
     unsafe { Mmap::map(file) }.map_err(|error| NnError::file(path, format!("cannot be read: {error}")))
 }

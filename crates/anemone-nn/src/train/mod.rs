@@ -9,8 +9,10 @@ mod program;
 mod trainer;
 
 pub use checkpoint::{Checkpoint, read_states, write_states};
+pub(crate) use checkpoint::{map_file, write_atomically};
 pub use curve::{Curve, write_curve};
 pub use data::{Batch, Data, ImageData, TokenData};
 pub use options::{LossScaling, Precision, StepOptions, TrainOptions};
+pub(crate) use program::first_fault;
 pub use program::{Loss, Model, NamedValue, Programs, StateSpec, programs};
 pub use trainer::{Evaluation, Event, Outcome, Report, Trainer};

@@ -47,6 +47,13 @@ pub struct StateSpec {
     pub trainable: bool,
 }
 
+impl From<&Parameter> for StateSpec {
+    fn from(parameter: &Parameter) -> StateSpec {
+        let Parameter { name, ty, init, trainable, .. } = parameter.clone();
+        StateSpec { name, ty, init, trainable }
+    }
+}
+
 /// The programs of a run.
 #[derive(Clone, Debug)]
 pub struct Programs {
@@ -207,11 +214,7 @@ fn finish(mut g: Graph, names: Vec<String>, outputs: &[ValueId]) -> Result<Train
     for (state, value) in g.updates().to_vec() {
         g.update_state(state, value)?;
     }
-    let states = g
-        .parameters()
-        .iter()
-        .map(|p| StateSpec { name: p.name.clone(), ty: p.ty.clone(), init: p.init, trainable: p.trainable })
-        .collect();
+    let states = g.parameters().iter().map(StateSpec::from).collect();
     let mut copies = Vec::with_capacity(outputs.len());
     for (name, &value) in names.iter().zip(outputs) {
         copies.push(g.op("identity").arg("x", value).named(name.clone()).one()?);

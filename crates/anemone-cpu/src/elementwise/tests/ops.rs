@@ -312,6 +312,8 @@ fn every_elementwise_op_of_the_language_is_known() {
                     f.constant(Constant::string("int32"))
                 } else if matches!(op.name, "prelu" | "softplus_parametric") {
                     f.constant(Constant::splat(&TensorType::new(dtype, [3]), 0.5).unwrap())
+                } else if dtype == Int32 {
+                    f.constant(Constant::scalar(1i32))
                 } else {
                     f.constant(Constant::float(dtype, if param.name == "beta" { 1.0 } else { 0.5 }))
                 };

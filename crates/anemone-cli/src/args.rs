@@ -1,0 +1,406 @@
+//! The command line: what can be asked for, with help that teaches by example.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+const ABOUT: &str = "Train, evaluate and run neural networks for the Apple Neural Engine, from any machine";
+
+const EXAMPLES: &str = "\
+Examples:
+  anemone train stories                             a transformer learns to write small stories
+  anemone train cifar                               a CNN learns to tell shapes apart
+  anemone train stories --data shakespeare.txt      character by character, from any text
+  anemone generate runs/stories --prompt \"One day\"  let it write
+  anemone eval runs/stories                         its loss on text it never saw
+  anemone train --resume runs/stories               go on after Ctrl-C, a crash or a power cut
+
+Exit codes: 0 done, 1 it did not work out, 2 wrong usage, 130 stopped by Ctrl-C (everything is saved).
+ANEMONE_LOG=info (or debug) tells on standard error what happens inside.";
+
+const TRAIN_EXAMPLES: &str = "\
+Examples:
+  anemone train stories                                       no download, a few minutes
+  anemone train stories --dtype fp16 --out runs/half          in half precision, with loss scaling
+  anemone train stories --data shakespeare.txt --steps 2000   any UTF-8 text, character by character
+  anemone train stories --data tok32000/ --preset 15m         uint16 token shards of TinyStories
+  anemone train cifar --data cifar-10-batches-bin             CIFAR-10 in its binary version
+  anemone train mlp --data fashion-mnist --optimizer sgd      MNIST or Fashion-MNIST, .gz too
+  anemone train stories --json | jq .loss                     one JSON object per event
+  anemone train --resume runs/stories --steps 2000            go on with a run, and further than planned
+
+Ctrl-C saves and leaves (exit code 130); a second one leaves at once. A run that was stopped, or killed, and resumed
+ends with the same weights, bit for bit, as one that never stopped.";
+
+const GENERATE_EXAMPLES: &str = "\
+Examples:
+  anemone generate runs/stories --prompt \"Once upon a time\"
+  anemone generate runs/stories --prompt \"One day\" --temperature 0      always the likeliest token
+  anemone generate runs/stories --seed 7 --top-p 0.95 --tokens 400
+  anemone generate stories15M.bin --tokenizer tokenizer.bin --prompt \"Lily\"   a llama2.c checkpoint
+  anemone generate runs/stories --prompt \"One day\" --json";
+
+const EVAL_EXAMPLES: &str = "\
+Examples:
+  anemone eval runs/stories                      all held-out stories
+  anemone eval runs/cifar                        loss and accuracy on held-out images
+  anemone eval runs/stories --data other.txt     on a text of your own
+  anemone eval runs/stories --json | jq .loss";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "anemone", version, about = ABOUT, after_help = EXAMPLES, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// Print JSON, one object per line, and nothing else on standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train a model, or go on training one
+    #[command(after_help = TRAIN_EXAMPLES)]
+    Train(Box<TrainArgs>),
+    /// Let a language model write
+    #[command(after_help = GENERATE_EXAMPLES)]
+    Generate(GenerateArgs),
+    /// Measure a model on held-out data
+    #[command(after_help = EVAL_EXAMPLES)]
+    Eval(EvalArgs),
+}
+
+/// What is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Task {
+    /// A Llama transformer that writes text; without --data on `tales`, generated stories
+    Stories,
+    /// A convolutional network that classifies images; without --data on `shapes`, generated pictures
+    Cifar,
+    /// A multi-layer perceptron that classifies images; without --data on `shapes`
+    Mlp,
+}
+
+impl Task {
+    /// Its name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Task::Stories => "stories",
+            Task::Cifar => "cifar",
+            Task::Mlp => "mlp",
+        }
+    }
+}
+
+/// Precision of forward and backward pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Dtype {
+    /// Single precision
+    Fp32,
+    /// Half precision with dynamic loss scaling; weights and optimizer stay in fp32
+    Fp16,
+}
+
+/// Optimizers by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OptimizerName {
+    /// Gradient descent with momentum
+    Sgd,
+    /// Adam
+    Adam,
+    /// Adam with decoupled weight decay
+    Adamw,
+}
+
+/// Learning-rate schedules by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ScheduleName {
+    /// Rises over --warmup updates, then falls along half a cosine to a tenth
+    Cosine,
+    /// Does not change
+    Constant,
+}
+
+/// Changes made to training images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AugmentName {
+    /// None
+    None,
+    /// Shifted by up to 4 pixels, half of them mirrored
+    CropFlip,
+}
+
+/// `anemone train`.
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    /// What to train; not needed with --resume
+    #[arg(value_enum)]
+    pub(crate) task: Option<Task>,
+
+    /// Go on with the run in this folder; of the other options only --steps, --eval-every, --save-every, --device,
+    /// --threads, --json and --quiet may stand with it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) resume: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) fresh: FreshArgs,
+
+    /// Batches to train on in all
+    #[arg(long, value_name = "N", value_parser = steps, allow_negative_numbers = true, help_heading = "Optimization")]
+    pub(crate) steps: Option<u64>,
+
+    /// Evaluate on held-out data every N steps
+    #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true, help_heading = "Run")]
+    pub(crate) eval_every: Option<u64>,
+
+    /// Save a checkpoint every N steps
+    #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true, help_heading = "Run")]
+    pub(crate) save_every: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+
+    /// Print the results alone
+    #[arg(long, short, help_heading = "Run")]
+    pub(crate) quiet: bool,
+}
+
+/// Where to run.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DeviceArgs {
+    /// Where to run: cpu [default: the best there is]
+    #[arg(long, value_name = "NAME", help_heading = "Run")]
+    pub(crate) device: Option<String>,
+
+    /// CPU threads; results do not depend on it [default: one per core]
+    #[arg(long, value_name = "N", value_parser = threads, allow_negative_numbers = true, help_heading = "Run")]
+    pub(crate) threads: Option<usize>,
+}
+
+/// What a run is, fixed from its beginning.
+#[derive(Debug, Default, Args)]
+pub(crate) struct FreshArgs {
+    /// A text file, a folder or .bin file of uint16 tokens, a CIFAR-10 folder or an IDX folder [default: generated]
+    #[arg(long, value_name = "PATH", help_heading = "Data")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Stories or images to generate for training, without --data
+    #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true, help_heading = "Data")]
+    pub(crate) examples: Option<u64>,
+
+    /// A tokenizer.bin or tokenizer.json to use [default: one is made from the data]
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    pub(crate) tokenizer: Option<PathBuf>,
+
+    /// Tokens in the vocabulary that is learned from generated stories
+    #[arg(long, value_name = "N", value_parser = vocabulary, allow_negative_numbers = true, help_heading = "Data")]
+    pub(crate) vocab: Option<usize>,
+
+    /// Changes made to training images
+    #[arg(long, value_enum, value_name = "NAME", help_heading = "Data")]
+    pub(crate) augment: Option<AugmentName>,
+
+    /// Folder to write to [default: runs/TASK, or runs/TASK-2 and so on if that holds a run]
+    #[arg(long, value_name = "DIR", help_heading = "Run")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Sizes of the transformer: tales, char, stories260k, stories15m, stories42m, stories110m
+    #[arg(long, value_name = "NAME", help_heading = "Model")]
+    pub(crate) preset: Option<String>,
+
+    /// Tokens per sequence
+    #[arg(long, value_name = "N", value_parser = size, allow_negative_numbers = true, help_heading = "Model")]
+    pub(crate) seq: Option<usize>,
+
+    /// Size of the transformer's residual stream
+    #[arg(long, value_name = "N", value_parser = size, allow_negative_numbers = true, help_heading = "Model")]
+    pub(crate) dim: Option<usize>,
+
+    /// Layers of the transformer
+    #[arg(long, value_name = "N", value_parser = layers, allow_negative_numbers = true, help_heading = "Model")]
+    pub(crate) layers: Option<usize>,
+
+    /// Attention heads
+    #[arg(long, value_name = "N", value_parser = size, allow_negative_numbers = true, help_heading = "Model")]
+    pub(crate) heads: Option<usize>,
+
+    /// Key and value heads [default: as many as heads]
+    #[arg(long, value_name = "N", value_parser = size, allow_negative_numbers = true, help_heading = "Model")]
+    pub(crate) kv_heads: Option<usize>,
+
+    /// Channels after the first convolution (cifar), or size of the hidden layers (mlp)
+    #[arg(long, value_name = "N", value_parser = size, allow_negative_numbers = true, help_heading = "Model")]
+    pub(crate) width: Option<usize>,
+
+    /// Rows (sequences, images) in a batch
+    #[arg(long, value_name = "N", value_parser = size, allow_negative_numbers = true, help_heading = "Optimization")]
+    pub(crate) batch: Option<usize>,
+
+    /// Precision of the model's passes [default: fp32]
+    #[arg(long, value_enum, value_name = "NAME", help_heading = "Optimization")]
+    pub(crate) dtype: Option<Dtype>,
+
+    /// Optimizer
+    #[arg(long, value_enum, value_name = "NAME", help_heading = "Optimization")]
+    pub(crate) optimizer: Option<OptimizerName>,
+
+    /// Learning rate at its peak
+    #[arg(long, value_name = "X", value_parser = above_zero, allow_negative_numbers = true, help_heading = "Optimization")]
+    pub(crate) lr: Option<f32>,
+
+    /// How the learning rate changes [default: cosine]
+    #[arg(long, value_enum, value_name = "NAME", help_heading = "Optimization")]
+    pub(crate) schedule: Option<ScheduleName>,
+
+    /// Updates over which the learning rate rises
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true, help_heading = "Optimization")]
+    pub(crate) warmup: Option<u32>,
+
+    /// Largest global norm of the gradients; 0 for no limit
+    #[arg(long, value_name = "X", value_parser = from_zero, allow_negative_numbers = true, help_heading = "Optimization")]
+    pub(crate) clip: Option<f32>,
+
+    /// Weight decay
+    #[arg(long, value_name = "X", value_parser = from_zero, allow_negative_numbers = true, help_heading = "Optimization")]
+    pub(crate) weight_decay: Option<f32>,
+
+    /// Momentum of sgd [default: 0.9]
+    #[arg(long, value_name = "X", value_parser = below_one, allow_negative_numbers = true, help_heading = "Optimization")]
+    pub(crate) momentum: Option<f32>,
+
+    /// Batches whose gradients make one update
+    #[arg(long, value_name = "N", value_parser = accumulate, allow_negative_numbers = true, help_heading = "Optimization")]
+    pub(crate) accumulate: Option<u32>,
+
+    /// Seed of weights, data order and dropout [default: 0]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Optimization")]
+    pub(crate) seed: Option<u64>,
+
+    /// Held-out batches per evaluation while training
+    #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true, help_heading = "Run")]
+    pub(crate) eval_batches: Option<u64>,
+}
+
+/// `anemone generate`.
+#[derive(Debug, Args)]
+pub(crate) struct GenerateArgs {
+    /// The folder of a run, or a llama2.c checkpoint (.bin)
+    #[arg(value_name = "DIR|FILE")]
+    pub(crate) model: PathBuf,
+
+    /// How the text begins
+    #[arg(long, short, value_name = "TEXT", default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+    pub(crate) prompt: String,
+
+    /// Most tokens to write [default: as many as the model's sequence holds]
+    #[arg(long, short = 'n', value_name = "N", value_parser = size, allow_negative_numbers = true)]
+    pub(crate) tokens: Option<usize>,
+
+    /// 0 takes the likeliest token; higher is more surprising
+    #[arg(long, value_name = "X", value_parser = temperature, default_value = "0.8", allow_negative_numbers = true)]
+    pub(crate) temperature: f32,
+
+    /// Choose among the likeliest tokens that together have this probability; 1 for all
+    #[arg(long, value_name = "X", value_parser = probability, default_value = "0.9", allow_negative_numbers = true)]
+    pub(crate) top_p: f32,
+
+    /// Seed of the choices
+    #[arg(long, value_name = "N", default_value = "0", allow_negative_numbers = true)]
+    pub(crate) seed: u64,
+
+    /// The tokenizer [default: the run's; beside a .bin file, its tokenizer.bin]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tokenizer: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+/// `anemone eval`.
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    /// The folder of a run
+    #[arg(value_name = "DIR")]
+    pub(crate) run: PathBuf,
+
+    /// Other data to measure on, in the form of the run's; of images the test set is taken, of text all
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+/// Parses a whole number in a range.
+fn whole(text: &str, low: u64, high: u64) -> Result<u64, String> {
+    match text.parse::<u64>() {
+        Ok(number) if (low..=high).contains(&number) => Ok(number),
+        _ => Err(format!("a whole number from {low} to {high} is needed")),
+    }
+}
+
+/// Parses a finite number in a range that the message names.
+fn number(text: &str, allowed: &str, fits: impl Fn(f32) -> bool) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(number) if number.is_finite() && fits(number) => Ok(number),
+        _ => Err(format!("a number {allowed} is needed")),
+    }
+}
+
+fn steps(text: &str) -> Result<u64, String> {
+    whole(text, 1, i32::MAX as u64)
+}
+
+fn positive(text: &str) -> Result<u64, String> {
+    whole(text, 1, 1 << 40)
+}
+
+fn size(text: &str) -> Result<usize, String> {
+    whole(text, 1, 65536).map(|number| number as usize)
+}
+
+fn layers(text: &str) -> Result<usize, String> {
+    whole(text, 1, 256).map(|number| number as usize)
+}
+
+fn vocabulary(text: &str) -> Result<usize, String> {
+    whole(text, 259, 65536).map(|number| number as usize)
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    whole(text, 1, 1024).map(|number| number as usize)
+}
+
+fn count(text: &str) -> Result<u32, String> {
+    whole(text, 0, i32::MAX as u64).map(|number| number as u32)
+}
+
+fn accumulate(text: &str) -> Result<u32, String> {
+    whole(text, 1, 1 << 20).map(|number| number as u32)
+}
+
+fn above_zero(text: &str) -> Result<f32, String> {
+    number(text, "above 0 and at most 1000", |x| x > 0.0 && x <= 1000.0)
+}
+
+fn from_zero(text: &str) -> Result<f32, String> {
+    number(text, "of 0 or more", |x| x >= 0.0)
+}
+
+fn below_one(text: &str) -> Result<f32, String> {
+    number(text, "from 0 to below 1", |x| (0.0..1.0).contains(&x))
+}
+
+fn temperature(text: &str) -> Result<f32, String> {
+    number(text, "from 0 to 100", |x| (0.0..=100.0).contains(&x))
+}
+
+fn probability(text: &str) -> Result<f32, String> {
+    number(text, "above 0 and at most 1", |x| x > 0.0 && x <= 1.0)
+}
