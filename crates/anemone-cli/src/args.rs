@@ -370,7 +370,7 @@ fn layers(text: &str) -> Result<usize, String> {
 }
 
 fn vocabulary(text: &str) -> Result<usize, String> {
-    whole(text, 259, 65536).map(|number| number as usize)
+    whole(text, 260, 65536).map(|number| number as usize)
 }
 
 fn threads(text: &str) -> Result<usize, String> {

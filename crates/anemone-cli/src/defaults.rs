@@ -31,8 +31,6 @@ pub(crate) struct Defaults {
     pub(crate) eval_batches: usize,
     /// Steps between checkpoints.
     pub(crate) save_every: u64,
-    /// Changes to training images.
-    pub(crate) augment: AugmentName,
 }
 
 /// Stories or images generated for training and for evaluation.
@@ -63,7 +61,6 @@ const LANGUAGE: Defaults = Defaults {
     eval_every: 150,
     eval_batches: 16,
     save_every: 100,
-    augment: AugmentName::None,
 };
 
 const IMAGES: Defaults = Defaults {
@@ -79,7 +76,6 @@ const IMAGES: Defaults = Defaults {
     eval_every: 150,
     eval_batches: 16,
     save_every: 100,
-    augment: AugmentName::CropFlip,
 };
 
 /// The row for a task on a kind of data.
@@ -95,9 +91,14 @@ pub(crate) fn defaults(task: Task, data: &DataSource) -> Defaults {
         (Task::Cifar, DataSource::Images { .. }) => Defaults { steps: 3000, ..IMAGES },
         (Task::Cifar, _) => IMAGES,
         (Task::Mlp, _) => {
-            Defaults { width: 256, steps: 1000, lr: 1e-3, augment: AugmentName::None, ..IMAGES }
+            Defaults { width: 256, steps: 1000, lr: 1e-3, ..IMAGES }
         }
     }
+}
+
+/// Changes made to training images: a perceptron has no use for moved ones.
+pub(crate) fn augment(task: Task) -> AugmentName {
+    if task == Task::Cifar { AugmentName::CropFlip } else { AugmentName::None }
 }
 
 /// The sizes of the transformer that learns from `tales`.

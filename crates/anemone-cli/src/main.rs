@@ -1,3 +1,100 @@
-//! The `anemone` command.
+//! The `anemone` command: train, generate, evaluate.
 
-fn main() {}
+mod args;
+mod config;
+mod defaults;
+mod device;
+mod error;
+mod eval;
+mod folder;
+mod generate;
+mod interrupt;
+mod output;
+mod plan;
+mod progress;
+mod report;
+mod sample;
+mod source;
+mod train;
+
+use crate::args::{Cli, Command};
+use crate::error::CliError;
+use crate::output::Output;
+use clap::Parser;
+use clap::error::ErrorKind;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let outcome = match Cli::try_parse() {
+        Ok(cli) => run(cli),
+        Err(error) => refuse(&error),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut stderr = io::stderr().lock();
+            for line in error.lines() {
+                // When even standard error is closed, the exit code has to do.
+                let _ = writeln!(stderr, "{line}");
+            }
+            ExitCode::from(error.code())
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), CliError> {
+    start_log();
+    interrupt::listen()?;
+    match cli.command {
+        Command::Train(args) => train::train(&args, &mut Output::new(cli.json, args.quiet)),
+        Command::Generate(args) => generate::generate(&args, &mut Output::new(cli.json, false)),
+        Command::Eval(args) => eval::eval(&args, &mut Output::new(cli.json, false)),
+    }
+}
+
+/// Sends what the crates tell about themselves to standard error, as `ANEMONE_LOG` asks.
+fn start_log() {
+    let filter = EnvFilter::try_from_env("ANEMONE_LOG").unwrap_or_else(|_| EnvFilter::new("off"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // It fails only if there is a subscriber already, which then serves as well.
+    let _ = subscriber.try_init();
+}
+
+/// Help and version go to standard output; everything else that the parser says becomes one line and a way out.
+fn refuse(error: &clap::Error) -> Result<(), CliError> {
+    let text = error.render();
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return Ok(write!(io::stdout(), "{}", text.ansi_if_terminal())?);
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return Err(CliError::usage("no command given", "anemone train stories, or anemone --help"));
+    }
+    let text = text.to_string();
+    let (mut message, mut tips) = (Vec::new(), Vec::new());
+    for line in text.lines().map(str::trim) {
+        match line.strip_prefix("tip: ") {
+            Some(tip) => tips.push(tip),
+            None if line.starts_with("Usage:") || line.starts_with("For more information") => {}
+            None if line.is_empty() => {}
+            None => message.push(line.strip_prefix("error: ").unwrap_or(line)),
+        }
+    }
+    let remedy = if tips.is_empty() { "--help, which has examples".to_string() } else { tips.join("; ") };
+    Err(CliError::usage(message.join(" "), remedy))
+}
+
+/// Colours where there is a terminal to show them.
+trait AnsiIfTerminal {
+    fn ansi_if_terminal(&self) -> String;
+}
+
+impl AnsiIfTerminal for clap::builder::StyledStr {
+    fn ansi_if_terminal(&self) -> String {
+        match io::IsTerminal::is_terminal(&io::stdout()) && std::env::var_os("NO_COLOR").is_none() {
+            true => self.ansi().to_string(),
+            false => self.to_string(),
+        }
+    }
+}

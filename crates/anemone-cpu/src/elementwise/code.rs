@@ -75,6 +75,8 @@ pub(crate) enum Code {
     Tanh,
     /// `max(x, a)`.
     Threshold,
+    /// `max(x, a)` for integers; `a` has the bits of one.
+    ThresholdInt,
     // Activations.
     ClampedRelu,
     Elu,

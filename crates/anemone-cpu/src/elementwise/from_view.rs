@@ -81,6 +81,10 @@ impl ElementOp {
         if let Some((_, code)) = PLAIN.iter().find(|(plain, _)| *plain == name) {
             return Some(Ok(ElementOp::new(*code)));
         }
+        if name == "threshold" && op.dtype("x").is_ok_and(|dtype| dtype.is_int()) {
+            let bits = op.int("alpha").map(|alpha| f32::from_bits(alpha as u32));
+            return Some(bits.map(|alpha| ElementOp { code: Code::ThresholdInt, alpha, beta: 0.0 }));
+        }
         if let Some(&(_, code, alpha, beta)) = WITH_ATTRIBUTES.iter().find(|entry| entry.0 == name) {
             return Some(with_attributes(op, code, alpha, beta));
         }

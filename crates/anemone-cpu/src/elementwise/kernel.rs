@@ -145,21 +145,18 @@ impl Kernel {
         if self.count == 0 {
             return;
         }
-        let scalars: SmallVec<[u32; 32]> = self
-            .scalars
-            .iter()
-            .map(|scalar| match *scalar {
+        let mut scalars: SmallVec<[u32; 32]> = SmallVec::from_elem(0, self.scalars.len());
+        for (lane, scalar) in scalars.iter_mut().zip(&self.scalars) {
+            *lane = match *scalar {
                 // SAFETY: the leaf has an element.
                 Scalar::Leaf(leaf) => unsafe { self.first(leaf, leaves[leaf]) },
                 Scalar::Lane(lane) => lane,
-            })
-            .collect();
-        let in_place: SmallVec<[bool; 32]> = self
-            .outputs
-            .iter()
-            .zip(outputs)
-            .map(|(output, &to)| output.direct && !leaves.contains(&to.cast_const()))
-            .collect();
+            };
+        }
+        let mut in_place: SmallVec<[bool; 32]> = SmallVec::from_elem(false, outputs.len());
+        for ((in_place, output), &to) in in_place.iter_mut().zip(&self.outputs).zip(outputs) {
+            *in_place = output.direct && !leaves.contains(&to.cast_const());
+        }
         let bound = Bound { kernel: self, leaves, outputs, scalars: &scalars, in_place: &in_place };
         if self.count == 1 {
             return bound.single();
@@ -236,11 +233,19 @@ impl Bound<'_> {
     fn addresses(&self, registers: *mut u32, stride: usize) -> Addresses {
         let kernel = self.kernel;
         let register = |at: usize| registers.wrapping_add(at * stride);
-        let mut addresses = Addresses::new();
-        addresses.extend((0..kernel.registers).map(register));
-        addresses.extend(self.scalars.iter().map(|scalar| std::ptr::from_ref(scalar).cast_mut()));
-        addresses.extend(kernel.direct.iter().map(|_| registers));
-        addresses.extend(kernel.outputs.iter().map(|output| register(output.register)));
+        let count = kernel.registers + self.scalars.len() + kernel.direct.len() + kernel.outputs.len();
+        let mut addresses = Addresses::from_elem(registers, count);
+        let (own, rest) = addresses.split_at_mut(kernel.registers);
+        for (at, address) in own.iter_mut().enumerate() {
+            *address = register(at);
+        }
+        let (scalars, rest) = rest.split_at_mut(self.scalars.len());
+        for (address, scalar) in scalars.iter_mut().zip(self.scalars) {
+            *address = std::ptr::from_ref(scalar).cast_mut();
+        }
+        for (address, output) in rest[kernel.direct.len()..].iter_mut().zip(&kernel.outputs) {
+            *address = register(output.register);
+        }
         addresses
     }
 

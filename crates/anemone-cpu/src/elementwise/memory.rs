@@ -26,6 +26,8 @@ pub(super) unsafe fn load(level: Level, dtype: DataType, from: *const u8, at: us
             DataType::Bool => each(from, lanes, |x| u32::from(x != 0)),
             DataType::Int16 => each(from.cast::<i16>(), lanes, |x| x as i32 as u32),
             DataType::Uint16 => each(from.cast::<u16>(), lanes, u32::from),
+            // Scalars are common, and a call costs more than they do.
+            _ if lanes.len() == 1 => lanes[0] = from.cast::<u32>().read_unaligned(),
             _ => std::ptr::copy_nonoverlapping(from, lanes.as_mut_ptr().cast(), lanes.len() * 4),
         }
     }
@@ -43,6 +45,7 @@ pub(super) unsafe fn store(level: Level, dtype: DataType, lanes: &[u32], to: *mu
             DataType::Fp16 => half_lanes::narrow(level, lanes, to.cast()),
             DataType::Int8 | DataType::Uint8 | DataType::Bool => put(lanes, to, |x| x as u8),
             DataType::Int16 | DataType::Uint16 => put(lanes, to.cast::<u16>(), |x| x as u16),
+            _ if lanes.len() == 1 => to.cast::<u32>().write_unaligned(lanes[0]),
             _ => std::ptr::copy_nonoverlapping(lanes.as_ptr().cast(), to, lanes.len() * 4),
         }
     }

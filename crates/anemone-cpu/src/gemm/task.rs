@@ -84,8 +84,8 @@ impl Task<'_> {
     unsafe fn add_block(&self, block: &KBlock<'_>, sums: Sums) {
         let (rows, cols) = (self.chunk.rows.len(), self.chunk.cols.len());
         let [mr, nr] = self.job.isa.tile_sides();
-        for col in (0..cols).step_by(nr) {
-            for row in (0..rows).step_by(mr) {
+        for row in (0..rows).step_by(mr) {
+            for col in (0..cols).step_by(nr) {
                 let sides = [mr.min(rows - row), nr.min(cols - col)];
                 // SAFETY: the tile lies within the block.
                 unsafe {

@@ -3,6 +3,8 @@
 
 use super::simd::Simd;
 
+const B_AHEAD: usize = 16;
+
 /// The arguments of a tile kernel.
 ///
 /// # Safety
@@ -45,6 +47,9 @@ pub(super) unsafe fn tile<V: Simd, const ROWS: usize, const VECTORS: usize, cons
             let mut columns = [zero; VECTORS];
             for (v, column) in columns.iter_mut().enumerate() {
                 *column = V::load(b.add(v * V::LANES));
+                if v * V::LANES % 16 == 0 {
+                    V::prefetch(b.wrapping_add(B_AHEAD * tile.nr + v * V::LANES));
+                }
             }
             for (r, row) in sums.iter_mut().enumerate() {
                 let element = V::splat(*a.add(r));

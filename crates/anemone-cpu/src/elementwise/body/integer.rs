@@ -56,6 +56,15 @@ binary! {
     Pow: |x, y| math::pow_int(x, y);
 }
 
+pub(super) struct Threshold;
+
+impl Unary for Threshold {
+    #[inline(always)]
+    fn at(x: u32, attributes: Attributes) -> u32 {
+        (x as i32).max(attributes.alpha.to_bits() as i32) as u32
+    }
+}
+
 /// Rounded towards zero.
 #[inline(always)]
 fn quotient(x: i32, y: i32) -> i32 {

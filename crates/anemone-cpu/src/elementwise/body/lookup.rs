@@ -160,6 +160,7 @@ fn integers(code: Code, request: &Request) -> Option<Found> {
         Code::Abs => request.unary::<integer::Abs>(),
         Code::Sign => request.unary::<integer::Sign>(),
         Code::Square => request.unary::<integer::Square>(),
+        Code::ThresholdInt => request.unary::<integer::Threshold>(),
         _ => return None,
     })
 }

@@ -247,6 +247,9 @@ fn integers_neither_trap_nor_saturate() {
     binary("pow", Int32, &[(2.0, 31.0, low), (3.0, -1.0, 0.0), (-1.0, -5.0, -1.0)]);
     let abs = apply("abs", &[2], vec![("x", Given::Input(vec![low, -3.0], Int32))]);
     assert_eq!(abs.1, [low, 3.0]);
+    let alpha = ("alpha", Given::Constant(Constant::scalar(16_777_217i32)));
+    let threshold = apply("threshold", &[2], vec![("x", Given::Input(vec![-5.0, high], Int32)), alpha]);
+    assert_eq!(threshold.1, [16_777_217.0, high]);
     let sign = apply("sign", &[3], vec![("x", Given::Input(vec![low, 0.0, 9.0], Int32))]);
     assert_eq!(sign.1, [-1.0, 0.0, 1.0]);
 }

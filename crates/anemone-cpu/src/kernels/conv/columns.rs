@@ -158,6 +158,17 @@ impl Columns<'_> {
 #[inline(always)]
 fn walk(line: Option<&[f32]>, first: isize, offsets: &[isize], out: &mut [f32], width: usize) {
     let line = line.unwrap_or_default();
+    let (Some(low), Some(high)) = (offsets.first(), offsets.last()) else { return };
+    let (low, high) = (first + low, first + high);
+    // Offsets of a row are evenly spaced.
+    let step = (high - low) / (offsets.len() as isize - 1).max(1);
+    if low >= 0 && high >= low && high < line.len() as isize {
+        let values = line[low as usize..].iter().step_by(step.max(1) as usize);
+        for (out, value) in out.iter_mut().step_by(width).zip(values).take(offsets.len()) {
+            *out = *value;
+        }
+        return;
+    }
     for (out, offset) in out.iter_mut().step_by(width).zip(offsets) {
         *out = usize::try_from(first + offset).ok().and_then(|at| line.get(at)).copied().unwrap_or(0.0);
     }

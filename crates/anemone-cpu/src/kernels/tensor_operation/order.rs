@@ -178,7 +178,7 @@ fn select<N: Element + PartialOrd>(input: &[N], order: &mut [u32], selection: Se
     let Selection { lines, k, ascending } = selection;
     let count = lines.count;
     // Sorting costs about `log2(count)` comparisons of some operations each.
-    parallel::rows(order, count, 4 * (count.ilog2() as usize + 1), |line, order| {
+    parallel::rows(order, count, 4 * (count.max(1).ilog2() as usize + 1), |line, order| {
         let start = lines.start(line);
         let value = |index: u32| input[start + index as usize * lines.inner];
         let compare = |a: &u32, b: &u32| {
