@@ -295,7 +295,14 @@ pub(crate) struct GenerateArgs {
     pub(crate) model: PathBuf,
 
     /// How the text begins
-    #[arg(long, short, value_name = "TEXT", default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        short,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true,
+        allow_hyphen_values = true
+    )]
     pub(crate) prompt: String,
 
     /// Most tokens to write [default: as many as the model's sequence holds]
@@ -403,4 +410,66 @@ fn temperature(text: &str) -> Result<f32, String> {
 
 fn probability(text: &str) -> Result<f32, String> {
     number(text, "above 0 and at most 1", |x| x > 0.0 && x <= 1.0)
+}
+
+impl FreshArgs {
+    /// The first flag given here, if any.
+    pub(crate) fn first_given(&self) -> Option<&'static str> {
+        // Named one by one, so that a new flag cannot be forgotten here.
+        let FreshArgs {
+            data,
+            examples,
+            tokenizer,
+            vocab,
+            augment,
+            out,
+            preset,
+            seq,
+            dim,
+            layers,
+            heads,
+            kv_heads,
+            width,
+            batch,
+            dtype,
+            optimizer,
+            lr,
+            schedule,
+            warmup,
+            clip,
+            weight_decay,
+            momentum,
+            accumulate,
+            seed,
+            eval_batches,
+        } = self;
+        let flags = [
+            ("--data", data.is_some()),
+            ("--examples", examples.is_some()),
+            ("--tokenizer", tokenizer.is_some()),
+            ("--vocab", vocab.is_some()),
+            ("--augment", augment.is_some()),
+            ("--out", out.is_some()),
+            ("--preset", preset.is_some()),
+            ("--seq", seq.is_some()),
+            ("--dim", dim.is_some()),
+            ("--layers", layers.is_some()),
+            ("--heads", heads.is_some()),
+            ("--kv-heads", kv_heads.is_some()),
+            ("--width", width.is_some()),
+            ("--batch", batch.is_some()),
+            ("--dtype", dtype.is_some()),
+            ("--optimizer", optimizer.is_some()),
+            ("--lr", lr.is_some()),
+            ("--schedule", schedule.is_some()),
+            ("--warmup", warmup.is_some()),
+            ("--clip", clip.is_some()),
+            ("--weight-decay", weight_decay.is_some()),
+            ("--momentum", momentum.is_some()),
+            ("--accumulate", accumulate.is_some()),
+            ("--seed", seed.is_some()),
+            ("--eval-batches", eval_batches.is_some()),
+        ];
+        flags.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)
+    }
 }

@@ -93,7 +93,9 @@ impl DataSource {
             DataSource::Shapes { train, held_out, .. } => {
                 format!("shapes: {train} generated pictures, {held_out} more held out")
             }
-            DataSource::Text { path, held_out } | DataSource::Shards { path, held_out } if *held_out < 1.0 => {
+            DataSource::Text { path, held_out } | DataSource::Shards { path, held_out }
+                if *held_out < 1.0 =>
+            {
                 format!("{}, the last {:.0} % held out", path.display(), held_out * 100.0)
             }
             DataSource::Text { path, .. } | DataSource::Shards { path, .. } => path.display().to_string(),
@@ -151,7 +153,9 @@ impl ModelConfig {
     pub(crate) fn check(&self) -> Result<(), String> {
         match self {
             ModelConfig::Llama(model) => check_llama(model),
-            ModelConfig::CifarCnn(CifarCnn { image, classes, width }) => check_image_model(image, *classes, *width),
+            ModelConfig::CifarCnn(CifarCnn { image, classes, width }) => {
+                check_image_model(image, *classes, *width)
+            }
             ModelConfig::Mlp(Mlp { image, hidden, classes }) => check_image_model(image, *classes, *hidden),
         }
     }

@@ -90,9 +90,7 @@ pub(crate) fn defaults(task: Task, data: &DataSource) -> Defaults {
         (Task::Stories, _) => LANGUAGE,
         (Task::Cifar, DataSource::Images { .. }) => Defaults { steps: 3000, ..IMAGES },
         (Task::Cifar, _) => IMAGES,
-        (Task::Mlp, _) => {
-            Defaults { width: 256, steps: 1000, lr: 1e-3, ..IMAGES }
-        }
+        (Task::Mlp, _) => Defaults { width: 256, steps: 1000, lr: 1e-3, ..IMAGES },
     }
 }
 

@@ -28,8 +28,9 @@ pub(crate) fn choose(args: &DeviceArgs) -> Result<Chosen, CliError> {
     let threads = args.threads.unwrap_or(0);
     let (device, why) = match &args.device {
         Some(name) => {
-            let device: Device =
-                name.parse().map_err(|error: anemone::DeviceError| CliError::usage(error.to_string(), "--device cpu"))?;
+            let device: Device = name
+                .parse()
+                .map_err(|error: anemone::DeviceError| CliError::usage(error.to_string(), "--device cpu"))?;
             (device, "asked for".to_string())
         }
         None => {

@@ -64,14 +64,13 @@ fn start_log() {
 
 /// Help and version go to standard output; everything else that the parser says becomes one line and a way out.
 fn refuse(error: &clap::Error) -> Result<(), CliError> {
-    let text = error.render();
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        return Ok(write!(io::stdout(), "{}", text.ansi_if_terminal())?);
+        return Ok(error.print()?);
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return Err(CliError::usage("no command given", "anemone train stories, or anemone --help"));
     }
-    let text = text.to_string();
+    let text = error.render().to_string();
     let (mut message, mut tips) = (Vec::new(), Vec::new());
     for line in text.lines().map(str::trim) {
         match line.strip_prefix("tip: ") {
@@ -83,18 +82,4 @@ fn refuse(error: &clap::Error) -> Result<(), CliError> {
     }
     let remedy = if tips.is_empty() { "--help, which has examples".to_string() } else { tips.join("; ") };
     Err(CliError::usage(message.join(" "), remedy))
-}
-
-/// Colours where there is a terminal to show them.
-trait AnsiIfTerminal {
-    fn ansi_if_terminal(&self) -> String;
-}
-
-impl AnsiIfTerminal for clap::builder::StyledStr {
-    fn ansi_if_terminal(&self) -> String {
-        match io::IsTerminal::is_terminal(&io::stdout()) && std::env::var_os("NO_COLOR").is_none() {
-            true => self.ansi().to_string(),
-            false => self.to_string(),
-        }
-    }
 }

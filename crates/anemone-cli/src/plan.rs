@@ -85,9 +85,7 @@ fn generated(task: Task, args: &FreshArgs) -> DataSource {
     let train = args.examples.unwrap_or(train);
     match task {
         Task::Stories => DataSource::Tales { seed, train, held_out },
-        Task::Cifar | Task::Mlp => {
-            DataSource::Shapes { seed, train, held_out, augment: augment(task, args) }
-        }
+        Task::Cifar | Task::Mlp => DataSource::Shapes { seed, train, held_out, augment: augment(task, args) },
     }
 }
 

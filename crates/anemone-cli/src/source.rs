@@ -29,7 +29,8 @@ impl Source {
                 "put it back, or evaluate on other data with `anemone eval DIR --data PATH`",
             ));
         }
-        let tokenizer_or = || tokenizer.ok_or_else(|| CliError::failed("text needs a tokenizer, but there is none"));
+        let tokenizer_or =
+            || tokenizer.ok_or_else(|| CliError::failed("text needs a tokenizer, but there is none"));
         Ok(match data {
             DataSource::Tales { seed, train, held_out } => {
                 Source::Tokens(tales::splits(*seed, *train, *held_out, tokenizer_or()?)?)
@@ -127,7 +128,11 @@ pub(crate) fn run_tokenizer(
 }
 
 /// Refuses a tokenizer whose tokens the model does not know.
-pub(crate) fn check_vocabulary(path: &Path, tokenizer: &AnyTokenizer, vocab_size: usize) -> Result<(), CliError> {
+pub(crate) fn check_vocabulary(
+    path: &Path,
+    tokenizer: &AnyTokenizer,
+    vocab_size: usize,
+) -> Result<(), CliError> {
     let found = tokenizer.vocab_size();
     if found == vocab_size {
         return Ok(());

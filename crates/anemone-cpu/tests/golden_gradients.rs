@@ -1,6 +1,8 @@
 //! Gradients of every op against PyTorch's, on random shapes, broadcasts, edges and kinks. Parameters that an op takes as
 //! constants only are differentiated by as well: the rules know no difference.
 
+#![allow(clippy::unwrap_used, reason = "test helpers")]
+
 mod golden;
 
 use anemone_cpu::{CpuBackend, Mode};

@@ -148,7 +148,14 @@ impl<'g> Compiler<'g> {
             let (own, shape) = (&self.group.leaves[leaf].shape, &self.group.shape);
             let access =
                 if channelwise { Access::channelwise(own, shape) } else { Access::broadcast(own, shape) };
-            self.readings.push(Reading { leaf, channelwise, access, first: usize::MAX, last: 0, place: None });
+            self.readings.push(Reading {
+                leaf,
+                channelwise,
+                access,
+                first: usize::MAX,
+                last: 0,
+                place: None,
+            });
             self.readings.len() - 1
         })
     }

@@ -275,7 +275,9 @@ mod tests {
     fn floats_round_to_nearest_even() {
         // Every exponent and sign, and around every boundary of the kept bits.
         let lanes: Vec<u32> = (0..=u16::MAX as u32)
-            .flat_map(|high| [0, 1, 0xfff, 0x1000, 0x1001, 0x1fff, 0x2fff, 0x3000, 0xffff].map(|low| high << 16 | low))
+            .flat_map(|high| {
+                [0, 1, 0xfff, 0x1000, 0x1001, 0x1fff, 0x2fff, 0x3000, 0xffff].map(|low| high << 16 | low)
+            })
             .collect();
         for level in levels() {
             let mut halves = vec![0; lanes.len()];

@@ -90,7 +90,9 @@ pub(crate) struct Kernel {
 
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct Aligned([u32; BLOCK]);
+struct Aligned {
+    _lanes: [u32; BLOCK],
+}
 
 thread_local! {
     /// The registers of this thread; grows to what the largest group needs.
@@ -191,7 +193,7 @@ impl Bound<'_> {
         let blocks = kernel.registers * (kernel.chunk / BLOCK) + kernel.direct.len();
         REGISTERS.with_borrow_mut(|file| {
             if file.len() < blocks {
-                file.resize(blocks, Aligned([0; BLOCK]));
+                file.resize(blocks, Aligned { _lanes: [0; BLOCK] });
             }
             let registers = file.as_mut_ptr().cast::<u32>();
             self.spread(registers);
@@ -257,7 +259,8 @@ impl Bound<'_> {
             *address = self.leaves[leaf].cast::<u32>().cast_mut().wrapping_add(start);
         }
         let outputs = leaves + kernel.direct.len();
-        for ((address, to), &in_place) in addresses[outputs..].iter_mut().zip(self.outputs).zip(self.in_place) {
+        for ((address, to), &in_place) in addresses[outputs..].iter_mut().zip(self.outputs).zip(self.in_place)
+        {
             if in_place {
                 *address = to.cast::<u32>().wrapping_add(start);
             }
@@ -302,9 +305,8 @@ impl Bound<'_> {
             let read = |place: Place, lanes: usize| {
                 std::slice::from_raw_parts(chunk.addresses[place as usize].cast_const(), lanes)
             };
-            let write = |place: usize, lanes: usize| {
-                std::slice::from_raw_parts_mut(chunk.addresses[place], lanes)
-            };
+            let write =
+                |place: usize, lanes: usize| std::slice::from_raw_parts_mut(chunk.addresses[place], lanes);
             match step {
                 Step::Load { leaf, register } => {
                     let to = write(*register, chunk.count);

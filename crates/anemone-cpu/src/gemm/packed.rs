@@ -192,6 +192,11 @@ impl<'a> Panels<'a> {
         Self::Ready { data, line: block.lines.start, lines, k: block.k.start }
     }
 
+    /// Whether panels are best packed one by one, just before they are used: lines whose elements are neighbours.
+    pub(super) fn is_packed_by_panel(&self) -> bool {
+        matches!(self, Self::Local(Source::Matrix(matrix)) if matrix.row_stride != 1)
+    }
+
     /// The panels for `lines`, which begin a panel, and `k`, which begins a block of [`K_BLOCK`]; `room` is for those that
     /// must still be packed.
     pub(super) fn block<'b>(

@@ -1,6 +1,8 @@
 //! One task: a block of `C` over a stretch of `k`, by one thread.
 #![expect(unsafe_code, reason = "passes pointers into packed panels and into its part of the output to the kernel")]
 
+use std::ops::Range;
+
 use super::K_BLOCK;
 use super::buffer::{Buffer, with_task_buffers};
 use super::drive::{Chunk, Item, Job, WideBias, parts};
@@ -68,30 +70,39 @@ impl Task<'_> {
     unsafe fn sum(&self, sums: Sums, room_a: &mut Buffer, room_b: &mut Buffer) {
         let (job, chunk) = (self.job, &self.chunk);
         for k in parts(chunk.k.clone(), K_BLOCK) {
-            let a = self.a.block((Side::A, job.isa, self.item), &chunk.rows, &k, room_a);
             let b = self.b.block((Side::B, job.isa, self.item), &chunk.cols, &k, room_b);
-            let accumulate = job.accumulate || k.start > 0;
-            let block = KBlock { a, b, depth: k.len(), accumulate, last: k.end == self.depth };
-            // SAFETY: the caller's promise.
-            unsafe { self.add_block(&block, sums) };
+            // Lines that are neighbours are read in order only if they are packed together.
+            let step = if self.a.is_packed_by_panel() { job.isa.tile_sides()[0] } else { chunk.rows.len() };
+            for rows in parts(chunk.rows.clone(), step) {
+                let a = self.a.block((Side::A, job.isa, self.item), &rows, &k, room_a);
+                // SAFETY: the caller's promise.
+                unsafe { self.add_rows(a, b, &rows, &k, sums) };
+            }
         }
     }
 
-    /// Adds one block of `k`, tile by tile. A panel of `A` stays in the L1 cache while the panels of `B` pass by.
+    /// Adds one block of `k` to some rows, tile by tile: a panel of `A` stays in the L1 cache while the panels of `B` pass by.
     ///
     /// # Safety
     /// As [`Self::sum`].
-    unsafe fn add_block(&self, block: &KBlock<'_>, sums: Sums) {
-        let (rows, cols) = (self.chunk.rows.len(), self.chunk.cols.len());
+    unsafe fn add_rows(&self, a: &[f32], b: &[f32], rows: &Range<usize>, k: &Range<usize>, sums: Sums) {
         let [mr, nr] = self.job.isa.tile_sides();
-        for row in (0..rows).step_by(mr) {
+        let (depth, cols) = (k.len(), self.chunk.cols.len());
+        for row in (0..rows.len()).step_by(mr) {
             for col in (0..cols).step_by(nr) {
-                let sides = [mr.min(rows - row), nr.min(cols - col)];
+                let sides = [mr.min(rows.len() - row), nr.min(cols - col)];
+                let panels = Operands {
+                    a: &a[row * depth..][..mr * depth],
+                    b: &b[col * depth..][..nr * depth],
+                    depth,
+                    accumulate: self.job.accumulate || k.start > 0,
+                };
+                let row = rows.start - self.chunk.rows.start + row;
                 // SAFETY: the tile lies within the block.
                 unsafe {
                     let at = Sums { data: sums.data.add(row * sums.stride + col), ..sums };
-                    add_tile(self.job.isa, block, [row, col], sides, at);
-                    if block.last {
+                    add_tile(self.job.isa, &panels, sides, at);
+                    if k.end == self.depth {
                         self.add_bias([row, col], sides, at);
                     }
                 }
@@ -118,38 +129,34 @@ impl Task<'_> {
     }
 }
 
-/// The panels of both operands over one block of `k`.
-struct KBlock<'a> {
+/// The panels of one tile: exactly `mr * depth` and `nr * depth` floats.
+struct Operands<'a> {
     a: &'a [f32],
     b: &'a [f32],
     depth: usize,
     accumulate: bool,
-    last: bool,
 }
 
 /// Adds one tile; one that ends within a vector is made beside the output first.
 ///
 /// # Safety
-/// `row`, `col` begin panels of the block; `at` has `rows` rows of `cols` writable floats, or of whole vectors if padded.
+/// `at` has `rows` rows of `cols` writable floats, or of whole vectors if padded, for this thread alone.
 #[inline]
-unsafe fn add_tile(isa: Isa, block: &KBlock<'_>, [row, col]: [usize; 2], [rows, cols]: [usize; 2], at: Sums) {
-    let [mr, nr] = isa.tile_sides();
-    let depth = block.depth;
-    let a = &block.a[row * depth..][..mr * depth];
-    let b = &block.b[col * depth..][..nr * depth];
+unsafe fn add_tile(isa: Isa, panels: &Operands<'_>, [rows, cols]: [usize; 2], at: Sums) {
+    let nr = Side::B.width(isa);
     let mut tile = Tile {
-        a: a.as_ptr(),
-        b: b.as_ptr(),
+        a: panels.a.as_ptr(),
+        b: panels.b.as_ptr(),
         c: at.data,
         c_stride: at.stride,
-        depth,
+        depth: panels.depth,
         rows,
         vectors: cols.div_ceil(isa.lanes()),
         nr,
-        accumulate: block.accumulate,
+        accumulate: panels.accumulate,
     };
     if at.padded || cols.is_multiple_of(isa.lanes()) {
-        // SAFETY: the panels have the right lengths, as just sliced; the output is the caller's promise.
+        // SAFETY: the panels have the lengths that the kernel reads; the output is the caller's promise.
         return unsafe { isa.tile(&tile) };
     }
     let mut beside = [0.0f32; MAX_TILE];
@@ -160,7 +167,7 @@ unsafe fn add_tile(isa: Isa, block: &KBlock<'_>, [row, col]: [usize; 2], [rows, 
         // SAFETY: the caller's promise.
         let out = unsafe { std::slice::from_raw_parts_mut(at.data.add(r * at.stride), cols) };
         for (out, &sum) in out.iter_mut().zip(sums) {
-            *out = if block.accumulate { *out + sum } else { sum };
+            *out = if panels.accumulate { *out + sum } else { sum };
         }
     }
 }

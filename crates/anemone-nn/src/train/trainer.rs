@@ -145,14 +145,26 @@ impl<'a> Trainer<'a> {
         options: TrainOptions,
         checkpoint: Checkpoint,
     ) -> Result<Trainer<'a>, NnError> {
+        let mut trainer = Trainer::open(model, data, backend, options, &checkpoint)?;
+        trainer.log = read_log(&checkpoint, trainer.iteration)?;
+        trainer.checkpoint = Some(checkpoint);
+        trainer.write_log()?;
+        Ok(trainer)
+    }
+
+    /// A run as its checkpoint left it, to be looked at: nothing is written to its folder.
+    pub fn open(
+        model: &dyn Model,
+        data: &'a dyn Data,
+        backend: &dyn Backend,
+        options: TrainOptions,
+        checkpoint: &Checkpoint,
+    ) -> Result<Trainer<'a>, NnError> {
         options.check()?;
         let programs = programs(model, options.batch_size, &options.step)?;
         let states = read_states(&checkpoint.states_path(), &programs.states)?;
         let mut trainer = Trainer::with_states(programs, states, data, backend, options)?;
         trainer.iteration = trainer.stored_iteration()?;
-        trainer.log = read_log(&checkpoint, trainer.iteration)?;
-        trainer.checkpoint = Some(checkpoint);
-        trainer.write_log()?;
         Ok(trainer)
     }
 

@@ -25,7 +25,10 @@ fn arguments(low: f32, high: f32) -> impl Iterator<Item = f32> {
     let edges = [low, high, 0.0, -0.0, 1.0, -1.0, 0.5, 1e-45, -1e-45, f32::MIN_POSITIVE, 1.0 + f32::EPSILON];
     (0..=u32::MAX / 4093)
         .map(|i| f32::from_bits(i * 4093))
-        .chain((0..200_000).map(move |i| low.max(-100.0) + (high.min(100.0) - low.max(-100.0)) * (i as f32 / 2e5)))
+        .chain(
+            (0..200_000)
+                .map(move |i| low.max(-100.0) + (high.min(100.0) - low.max(-100.0)) * (i as f32 / 2e5)),
+        )
         .chain(edges)
         .filter(move |x| (low..=high).contains(x))
 }
@@ -35,7 +38,12 @@ fn worst(name: &str, f: fn(f32) -> f32, exact: fn(f64) -> f64, low: f32, high: f
         .map(|x| (x, ulps(f(x), exact(x as f64))))
         .fold((0.0, -1.0), |worst, now| if now.1 > worst.1 { now } else { worst });
     println!("{name:10} {error:6.3} ulp at {at:e}");
-    assert!(error <= allowed, "{name}: {error} ulp at {at:e}: {:e}, but exactly {:e}", f(at), exact(at as f64));
+    assert!(
+        error <= allowed,
+        "{name}: {error} ulp at {at:e}: {:e}, but exactly {:e}",
+        f(at),
+        exact(at as f64)
+    );
 }
 
 /// By its series and its continued fraction.
@@ -88,7 +96,7 @@ fn errors_are_as_documented() {
 
 #[test]
 fn large_arguments_of_circular_functions() {
-    // Sines to 17 digits, computed with 400 digits.
+    // Sines to 16 digits, computed with 400 digits.
     for (x, sin) in CIRCULAR {
         assert!(ulps(trig::sin(x), sin) < 0.51, "sin({x:e}) = {:e}, but exactly {sin:e}", trig::sin(x));
         assert!(ulps(trig::sin(-x), -sin) < 0.51);
@@ -96,12 +104,12 @@ fn large_arguments_of_circular_functions() {
 }
 
 const CIRCULAR: [(f32, f64); 6] = [
-    (1048576.0, 0.33049314002173467),
-    (1234567.0, 0.36445217478755628),
-    (10000000000.0, -0.48750602508751069),
-    (5.567497716926687e+27, 0.6299952081567108),
-    (1.7014118346046923e+38, 0.62338551295587024),
-    (3.4028234663852886e+38, -0.52187652333365854),
+    (1_048_576.0, 0.330_493_140_021_734_7),
+    (1_234_567.0, 0.364_452_174_787_556_3),
+    (1e10, -0.487_506_025_087_510_7),
+    (5.567_497_7e27, 0.629_995_208_156_710_8),
+    (1.701_411_8e38, 0.623_385_512_955_870_2),
+    (f32::MAX, -0.521_876_523_333_658_5),
 ];
 
 #[test]
@@ -125,7 +133,8 @@ fn powers() {
 
 #[test]
 fn powers_at_the_edges_are_those_of_c() {
-    let values = [0.0, 1.0, 0.5, 2.0, 3.0, 2.5, 1e30, f32::MIN_POSITIVE, f32::INFINITY, f32::NAN, 16_777_217.0];
+    let values =
+        [0.0, 1.0, 0.5, 2.0, 3.0, 2.5, 1e30, f32::MIN_POSITIVE, f32::INFINITY, f32::NAN, 16_777_217.0];
     for x in values.into_iter().flat_map(|x| [x, -x]) {
         for y in values.into_iter().flat_map(|y| [y, -y]) {
             let (found, expected) = (pow(x, y), (x as f64).powf(y as f64) as f32);
@@ -198,8 +207,21 @@ fn rounding() {
 
 #[test]
 fn remainders_are_those_of_python() {
-    let values =
-        [0.0, 1.0, 0.1, 2.5, 3.0, 7.0, 1e-30, 1e-45, 3e38, 16_777_215.0, 0.333_333_34, f32::INFINITY, f32::NAN];
+    let values = [
+        0.0,
+        1.0,
+        0.1,
+        2.5,
+        3.0,
+        7.0,
+        1e-30,
+        1e-45,
+        3e38,
+        16_777_215.0,
+        0.333_333_34,
+        f32::INFINITY,
+        f32::NAN,
+    ];
     let any = |x: f32, y: f32| {
         if modulo::is_far(x, y) { modulo::modulo_far(x, y) } else { modulo::modulo_near(x, y) }
     };
@@ -211,7 +233,10 @@ fn remainders_are_those_of_python() {
             let rest = (if rest == 0.0 { 0f64.copysign(y as f64) } else { rest }) as f32;
             let found = any(x, y);
             let same = found.to_bits() == rest.to_bits() || (found.is_nan() && rest.is_nan());
-            assert!(same || (rest == 0.0 && found == 0.0), "{x:e} mod {y:e} = {found:e}, but Python has {rest:e}");
+            assert!(
+                same || (rest == 0.0 && found == 0.0),
+                "{x:e} mod {y:e} = {found:e}, but Python has {rest:e}"
+            );
             let quotient = modulo::floor_div(x, y);
             if rest.is_finite() && y.is_finite() && (x / y).abs() < 1e7 {
                 let exact = ((x as f64 - any(x, y) as f64) / y as f64).round() as f32;

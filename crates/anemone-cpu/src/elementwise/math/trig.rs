@@ -127,13 +127,13 @@ pub(crate) fn tan_far(x: f32) -> f32 {
 }
 
 /// Sine.
-#[inline(always)]
+#[cfg(test)]
 pub(crate) fn sin(x: f32) -> f32 {
     if is_far(x) { sin_far(x) } else { sin_near(x) }
 }
 
 /// Cosine.
-#[inline(always)]
+#[cfg(test)]
 pub(crate) fn cos(x: f32) -> f32 {
     if is_far(x) { cos_far(x) } else { cos_near(x) }
 }

@@ -57,7 +57,19 @@ fn leaf_shape(dice: &mut Dice, shape: &Shape) -> Shape {
 
 fn lane(dice: &mut Dice, dtype: DataType) -> u32 {
     const EDGES: [f32; 14] = [
-        0.0, -0.0, 1.0, -1.0, 1e-45, -1e-40, 65504.0, 65520.0, 6e-8, 3.4e38, -1e7, f32::INFINITY, f32::NEG_INFINITY,
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        1e-45,
+        -1e-40,
+        65504.0,
+        65520.0,
+        6e-8,
+        3.4e38,
+        -1e7,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
         f32::NAN,
     ];
     if !dtype.is_float() {
@@ -73,15 +85,61 @@ fn lane(dice: &mut Dice, dtype: DataType) -> u32 {
 }
 
 const FLOAT_1: [Code; 44] = [
-    Code::Abs, Code::Acos, Code::Asin, Code::Atan, Code::Atanh, Code::Ceil, Code::Clip, Code::Cos, Code::Cosh, Code::Erf,
-    Code::Exp, Code::Exp2, Code::Floor, Code::Inverse, Code::Log, Code::Round, Code::Rsqrt, Code::Sign, Code::Sin,
-    Code::Sinh, Code::Sqrt, Code::Square, Code::Tan, Code::Tanh, Code::Threshold, Code::ClampedRelu, Code::Elu,
-    Code::GeluExact, Code::GeluSigmoid, Code::GeluTanh, Code::LeakyRelu, Code::LinearActivation, Code::Relu, Code::Relu6,
-    Code::ScaledTanh, Code::Sigmoid, Code::SigmoidHard, Code::Silu, Code::Softplus, Code::Softsign,
-    Code::ThresholdedRelu, Code::Identity, Code::Square, Code::Tanh,
+    Code::Abs,
+    Code::Acos,
+    Code::Asin,
+    Code::Atan,
+    Code::Atanh,
+    Code::Ceil,
+    Code::Clip,
+    Code::Cos,
+    Code::Cosh,
+    Code::Erf,
+    Code::Exp,
+    Code::Exp2,
+    Code::Floor,
+    Code::Inverse,
+    Code::Log,
+    Code::Round,
+    Code::Rsqrt,
+    Code::Sign,
+    Code::Sin,
+    Code::Sinh,
+    Code::Sqrt,
+    Code::Square,
+    Code::Tan,
+    Code::Tanh,
+    Code::Threshold,
+    Code::ClampedRelu,
+    Code::Elu,
+    Code::GeluExact,
+    Code::GeluSigmoid,
+    Code::GeluTanh,
+    Code::LeakyRelu,
+    Code::LinearActivation,
+    Code::Relu,
+    Code::Relu6,
+    Code::ScaledTanh,
+    Code::Sigmoid,
+    Code::SigmoidHard,
+    Code::Silu,
+    Code::Softplus,
+    Code::Softsign,
+    Code::ThresholdedRelu,
+    Code::Identity,
+    Code::Square,
+    Code::Tanh,
 ];
 const NUMBER_2: [Code; 9] = [
-    Code::Add, Code::Sub, Code::Mul, Code::RealDiv, Code::FloorDiv, Code::Mod, Code::Pow, Code::Maximum, Code::Minimum,
+    Code::Add,
+    Code::Sub,
+    Code::Mul,
+    Code::RealDiv,
+    Code::FloorDiv,
+    Code::Mod,
+    Code::Pow,
+    Code::Maximum,
+    Code::Minimum,
 ];
 const COMPARE: [Code; 6] =
     [Code::Equal, Code::NotEqual, Code::Greater, Code::GreaterEqual, Code::Less, Code::LessEqual];
@@ -101,9 +159,12 @@ fn case(seed: u64) -> Case {
         .chain((0..dice.below(5)).map(|_| Fp32))
         .map(|dtype| TensorType::new(dtype, leaf_shape(dice, &shape)))
         .collect();
-    leaves.extend([Int8, Uint8, Int16, Uint16].into_iter().filter(|_| dice.below(3) == 0).map(|dtype| {
-        TensorType::new(dtype, shape.clone())
-    }));
+    leaves.extend(
+        [Int8, Uint8, Int16, Uint16]
+            .into_iter()
+            .filter(|_| dice.below(3) == 0)
+            .map(|dtype| TensorType::new(dtype, shape.clone())),
+    );
     let mut values: Vec<(Source, DataType)> =
         leaves.iter().enumerate().map(|(at, leaf)| (Source::Leaf(at), leaf.dtype)).collect();
     let mut instructions: Vec<Instruction> = Vec::new();
@@ -129,7 +190,9 @@ fn case(seed: u64) -> Case {
         .collect();
     let tensors = leaves
         .iter()
-        .map(|leaf| Tensor::new(leaf, (0..leaf.shape.count()).map(|_| lane(dice, leaf.dtype)).collect::<Vec<_>>()))
+        .map(|leaf| {
+            Tensor::new(leaf, (0..leaf.shape.count()).map(|_| lane(dice, leaf.dtype)).collect::<Vec<_>>())
+        })
         .collect();
     Case { group: Group { shape, leaves, instructions, outputs }, leaves: tensors, in_place }
 }
@@ -159,7 +222,11 @@ fn instruction(dice: &mut Dice, values: &[(Source, DataType)]) -> Instruction {
         _ if dice.below(6) == 0 => (Code::Fill(lane(dice, number)), vec![], number),
         _ => {
             let from = dice.pick(values).1;
-            (Code::Cast, vec![any(dice, from)], dice.pick(&[Fp16, Fp32, Int8, Uint8, Int16, Uint16, Int32, Bool]))
+            (
+                Code::Cast,
+                vec![any(dice, from)],
+                dice.pick(&[Fp16, Fp32, Int8, Uint8, Int16, Uint16, Int32, Bool]),
+            )
         }
     };
     let op = ElementOp { code, alpha: dice.below(9) as f32 * 0.25 - 0.5, beta: dice.below(9) as f32 * 0.5 };
@@ -264,7 +331,8 @@ fn in_place_updates_of_several_outputs() {
             .collect(),
         outputs: vec![9, 2, 5],
     };
-    let values = |factor: f32| Tensor::floats(&full, (0..dims.count()).map(|i| (i % 251) as f32 * factor + 1.0));
+    let values =
+        |factor: f32| Tensor::floats(&full, (0..dims.count()).map(|i| (i % 251) as f32 * factor + 1.0));
     let (p, m, v, g) = (values(0.1), values(0.2), values(0.3), values(-0.4));
     let (a, b) = (Tensor::floats(&scalar, [0.9]), Tensor::floats(&scalar, [0.1]));
     let leaves = [p, m, v, g, a, b];

@@ -19,7 +19,9 @@ fn add(shape: &Shape, x: &Tensor, y: &Tensor) -> Vec<Vec<u32>> {
         }],
         outputs: vec![0],
     };
-    let all = levels().into_iter().map(|level| run(&compile_for(&group, level), &group, &[x.clone(), y.clone()], &[]));
+    let all = levels()
+        .into_iter()
+        .map(|level| run(&compile_for(&group, level), &group, &[x.clone(), y.clone()], &[]));
     all.map(|outputs| outputs[0].lanes()).collect()
 }
 
@@ -102,13 +104,11 @@ fn coefficients_per_channel() {
         let group = Group {
             shape: ty.shape.clone(),
             leaves: vec![ty.clone(), channels.clone()],
-            instructions: vec![
-                Instruction {
-                    op: ElementOp::new(Code::Prelu),
-                    args: smallvec![Source::Leaf(0), Source::Leaf(1)],
-                    dtype: DataType::Fp32,
-                },
-            ],
+            instructions: vec![Instruction {
+                op: ElementOp::new(Code::Prelu),
+                args: smallvec![Source::Leaf(0), Source::Leaf(1)],
+                dtype: DataType::Fp32,
+            }],
             outputs: vec![0],
         };
         let x = Tensor::floats(&ty, (0..ty.shape.count()).map(|i| i as f32 - 11.0));

@@ -90,7 +90,12 @@ pub(super) fn output_types(group: &Group) -> Vec<TensorType> {
 
 /// Runs a kernel; `in_place` gives, for each output, the leaf in whose memory it stands.
 #[expect(unsafe_code, reason = "kernels take addresses")]
-pub(super) fn run(kernel: &Kernel, group: &Group, leaves: &[Tensor], in_place: &[Option<usize>]) -> Vec<Tensor> {
+pub(super) fn run(
+    kernel: &Kernel,
+    group: &Group,
+    leaves: &[Tensor],
+    in_place: &[Option<usize>],
+) -> Vec<Tensor> {
     let mut leaves = leaves.to_vec();
     let mut outputs: Vec<Tensor> = output_types(group).iter().map(Tensor::empty).collect();
     let inputs: Vec<*const u8> = leaves.iter_mut().map(|leaf| leaf.words.as_mut_ptr() as *const u8).collect();

@@ -76,7 +76,10 @@ fn apply(op: &str, dims: &[usize], given: Vec<(&str, Given)>) -> (DataType, Vec<
 
 fn close(op: &str, found: f64, expected: f64, relative: f64) {
     let near = (found - expected).abs() <= relative * expected.abs() + 1e-7;
-    assert!(near || found == expected || (found.is_nan() && expected.is_nan()), "{op}: {found}, expected {expected}");
+    assert!(
+        near || found == expected || (found.is_nan() && expected.is_nan()),
+        "{op}: {found}, expected {expected}"
+    );
 }
 
 const X: [f64; 12] = [-3.5, -2.0, -1.0, -0.75, -0.25, -0.0, 0.0, 0.125, 0.5, 1.0, 2.5, 6.75];
@@ -151,9 +154,8 @@ fn activations() {
 fn gelu_in_each_mode() {
     // Values of x Phi(x) to 7 digits.
     let exact = [(-1.0, -0.158_655_25), (0.5, 0.345_731_23), (1.0, 0.841_344_75), (2.5, 2.484_475_8)];
-    let tanh = |x: f64| {
-        0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh())
-    };
+    let tanh =
+        |x: f64| 0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh());
     let gelu = |mode: &str| {
         let mode = ("mode", Given::Constant(Constant::string(mode)));
         apply("gelu", &[3, 4], vec![("x", Given::Input(X.to_vec(), Fp32)), mode]).1
@@ -217,7 +219,11 @@ fn functions_of_two_numbers() {
         binary("sub", dtype, &[(5.0, -7.0, 12.0), (1.0, 2.0, -1.0)]);
         binary("mul", dtype, &[(5.0, -7.0, -35.0), (0.0, 2.0, 0.0)]);
         binary("real_div", dtype, &[(6.0, -3.0, -2.0), (8.0, 2.0, 4.0)]);
-        binary("floor_div", dtype, &[(7.0, 2.0, 3.0), (-7.0, 2.0, -4.0), (7.0, -2.0, -4.0), (-7.0, -2.0, 3.0)]);
+        binary(
+            "floor_div",
+            dtype,
+            &[(7.0, 2.0, 3.0), (-7.0, 2.0, -4.0), (7.0, -2.0, -4.0), (-7.0, -2.0, 3.0)],
+        );
         binary("mod", dtype, &[(7.0, 3.0, 1.0), (-7.0, 3.0, 2.0), (7.0, -3.0, -2.0), (-7.0, -3.0, -1.0)]);
         binary("pow", dtype, &[(3.0, 4.0, 81.0), (-2.0, 3.0, -8.0), (5.0, 0.0, 1.0), (0.0, 0.0, 1.0)]);
         binary("maximum", dtype, &[(5.0, -7.0, 5.0), (1.0, 2.0, 2.0)]);
@@ -239,9 +245,17 @@ fn functions_of_two_numbers() {
 #[test]
 fn integers_neither_trap_nor_saturate() {
     let (low, high) = (i32::MIN as f64, i32::MAX as f64);
-    binary("floor_div", Int32, &[(5.0, 0.0, 0.0), (low, -1.0, low), (high, -1.0, -high), (low, 3.0, -715_827_883.0)]);
+    binary(
+        "floor_div",
+        Int32,
+        &[(5.0, 0.0, 0.0), (low, -1.0, low), (high, -1.0, -high), (low, 3.0, -715_827_883.0)],
+    );
     binary("mod", Int32, &[(5.0, 0.0, 0.0), (low, -1.0, 0.0), (high, 10.0, 7.0), (low, 10.0, 2.0)]);
-    binary("real_div", Int32, &[(5.0, 0.0, 0.0), (low, -1.0, low), (-7.0, 2.0, -3.0), (high, 2.0, 1_073_741_823.0)]);
+    binary(
+        "real_div",
+        Int32,
+        &[(5.0, 0.0, 0.0), (low, -1.0, low), (-7.0, 2.0, -3.0), (high, 2.0, 1_073_741_823.0)],
+    );
     binary("add", Int32, &[(high, 1.0, low), (16_777_217.0, 1.0, 16_777_218.0)]);
     binary("mul", Int32, &[(65_536.0, 65_536.0, 0.0), (46_341.0, 46_341.0, -2_147_479_015.0)]);
     binary("pow", Int32, &[(2.0, 31.0, low), (3.0, -1.0, 0.0), (-1.0, -5.0, -1.0)]);
@@ -329,7 +343,8 @@ fn every_elementwise_op_of_the_language_is_known() {
             let output = builder.one().unwrap();
             let function = f.finish(&[output]).unwrap();
             let view = function.view(&function.body.ops[0]);
-            let element = ElementOp::from_view(&view).unwrap_or_else(|| panic!("{} is not known", op.name)).unwrap();
+            let element =
+                ElementOp::from_view(&view).unwrap_or_else(|| panic!("{} is not known", op.name)).unwrap();
             let operands = ElementOp::operands(&view);
             let group = Group {
                 shape: view.output(0).shape.clone(),

@@ -1,0 +1,57 @@
+//! `anemone eval`: how good a run's model is on data that it never saw.
+
+use crate::args::EvalArgs;
+use crate::config::RunConfig;
+use crate::error::CliError;
+use crate::output::{Output, duration, thousands};
+use crate::source::{self, Source};
+use crate::{device, interrupt, plan, report, train};
+use anemone::nn::train::{Checkpoint, Trainer};
+use serde_json::{Value, json};
+use std::time::Instant;
+
+/// Runs the command.
+pub(crate) fn eval(args: &EvalArgs, out: &mut Output) -> Result<(), CliError> {
+    let device = device::choose(&args.device)?;
+    let checkpoint = Checkpoint::new(&args.run);
+    let mut config = RunConfig::read(&checkpoint)?;
+    if let Some(path) = &args.data {
+        config.data = plan::other_data(config.task, path)?;
+    }
+    config.options.eval_batches = None;
+    let vocab_size = train::vocab_size(&config.model);
+    let tokenizer = source::run_tokenizer(&checkpoint, &config, vocab_size)?;
+    let source = Source::open(&config.data, tokenizer.as_ref(), vocab_size)?;
+    interrupt::check()?;
+    train::check_images(&config.model, &source)?;
+    let data = source.batches(&config.options, train::seq_len(&config.model))?;
+    let running = device.start()?;
+    let (model, options) = (config.model.model(), config.options.clone());
+    let mut trainer = Trainer::open(model, &*data, &*running.backend, options, &checkpoint)?;
+    let start = Instant::now();
+    let evaluation = trainer.evaluate()?;
+    let seconds = start.elapsed().as_secs_f64();
+    let mut line = json!({
+        "event": "evaluated", "iteration": trainer.iteration(), "examples": evaluation.examples,
+        "unit": data.unit(), "seconds": seconds, "device": running.description,
+    });
+    if let (Value::Object(line), Ok(Value::Object(values))) =
+        (&mut line, serde_json::to_value(&evaluation.values))
+    {
+        line.extend(values);
+    }
+    if train::vocab_size(&config.model) > 0 {
+        line["perplexity"] = json!(evaluation.loss().exp());
+    }
+    out.json(&line)?;
+    let mut rows = vec![
+        ("run", format!("{} after {} steps", args.run.display(), trainer.iteration())),
+        ("model", config.model.describe()),
+        ("data", config.data.describe()),
+    ];
+    rows.extend(report::held_out_rows(&evaluation.values, &config));
+    let count = thousands(evaluation.examples as f64);
+    rows.push(("measured on", format!("{count} {} in {}", data.unit(), duration(seconds))));
+    rows.push(("ran on", running.description));
+    out.table(&rows)
+}

@@ -1,0 +1,88 @@
+//! The end of a run in a few lines: how good, how fast, where it lies.
+
+use crate::config::{ModelConfig, RunConfig, TokenizerKind};
+use crate::error::CliError;
+use crate::output::{Output, duration, thousands};
+use anemone::nn::train::{Checkpoint, Outcome, Precision, Report};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Prints how a run went.
+pub(crate) fn show(
+    report: &Report,
+    config: &RunConfig,
+    checkpoint: &Checkpoint,
+    device: &str,
+    out: &mut Output,
+) -> Result<(), CliError> {
+    let files = files(checkpoint, config.tokenizer);
+    out.json(&json!({
+        "event": "end", "report": report, "device": device, "files": files, "measures": measures(report, config),
+    }))?;
+    let word = match report.outcome {
+        Outcome::Finished => "finished",
+        Outcome::Stopped => "stopped",
+    };
+    let precision = match config.options.step.precision {
+        Precision::Fp32 => "fp32",
+        Precision::Fp16(_) => "fp16, weights in fp32",
+    };
+    let mut rows = vec![
+        (
+            word,
+            format!("{} of {} steps in {}", report.iteration, config.options.steps, duration(report.seconds)),
+        ),
+        ("rate", format!("{} {} per second", thousands(report.rate), report.unit)),
+        ("model", format!("{}; {precision}", config.model.describe())),
+        ("parameters", thousands(report.parameters as f64)),
+        ("data", config.data.describe()),
+        ("train loss", format!("{:.4}", report.train_loss)),
+    ];
+    rows.extend(held_out_rows(&report.held_out.values, config));
+    rows.push(("ran on", device.to_string()));
+    rows.push(("written to", format!("{}: {}", checkpoint.dir().display(), names(&files))));
+    out.result("")?;
+    out.table(&rows)
+}
+
+/// Rows about the held-out data.
+pub(crate) fn held_out_rows(
+    values: &BTreeMap<String, f32>,
+    config: &RunConfig,
+) -> Vec<(&'static str, String)> {
+    let loss = values.get("loss").copied().unwrap_or(f32::NAN);
+    let mut rows = vec![("held-out loss", format!("{loss:.4}"))];
+    if let ModelConfig::Llama(_) = config.model {
+        let per = if config.tokenizer == Some(TokenizerKind::Char) { "character" } else { "token" };
+        rows.push(("perplexity", format!("{:.3} per {per}", loss.exp())));
+        rows.push(("bits", format!("{:.3} per {per}", loss / std::f32::consts::LN_2)));
+    }
+    if let Some(accuracy) = values.get("accuracy") {
+        rows.push(("accuracy", format!("{:.2} %", accuracy * 100.0)));
+    }
+    rows
+}
+
+/// What follows from the loss, for programs.
+fn measures(report: &Report, config: &RunConfig) -> serde_json::Value {
+    match config.model {
+        ModelConfig::Llama(_) => json!({"perplexity": report.held_out.loss().exp()}),
+        _ => json!({}),
+    }
+}
+
+/// The files of a run that are there.
+fn files(checkpoint: &Checkpoint, tokenizer: Option<TokenizerKind>) -> Vec<PathBuf> {
+    let tokenizer = tokenizer.map(|kind| checkpoint.dir().join(kind.file_name()));
+    let mut files = vec![checkpoint.states_path(), checkpoint.config_path()];
+    files.extend(tokenizer);
+    files.extend([checkpoint.log_path(), checkpoint.curve_path()]);
+    files.retain(|file| file.is_file());
+    files
+}
+
+fn names(files: &[PathBuf]) -> String {
+    let names = files.iter().filter_map(|file| file.file_name());
+    names.map(|name| name.to_string_lossy()).collect::<Vec<_>>().join(", ")
+}
