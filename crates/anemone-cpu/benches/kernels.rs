@@ -152,7 +152,11 @@ const CASES: &[Case] = &[
         products: 0,
         build: |f| {
             let a = x(f, "a", &[8, 6, 256, 64])?;
-            f.op("slice_by_index").arg("x", a).ints("begin", &[0, 0, 0, 32]).ints("end", &[8, 6, 256, 64]).one()
+            f.op("slice_by_index")
+                .arg("x", a)
+                .ints("begin", &[0, 0, 0, 32])
+                .ints("end", &[8, 6, 256, 64])
+                .one()
         },
     },
     Case {
@@ -193,7 +197,9 @@ fn spread(count: i32, size: i32) -> Constant {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let wanted: Option<String> = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
     let backend = CpuBackend::new()?;
-    for case in CASES.iter().filter(|case| wanted.as_ref().is_none_or(|name| case.name.contains(name.as_str()))) {
+    for case in
+        CASES.iter().filter(|case| wanted.as_ref().is_none_or(|name| case.name.contains(name.as_str())))
+    {
         time(&backend, case)?;
     }
     Ok(())

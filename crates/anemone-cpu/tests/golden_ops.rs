@@ -61,7 +61,11 @@ fn compare(case: &Case, found: &Tensor, wanted: &Operand) -> Result<(), String> 
     }
     let (found, tolerance) = (found.as_slice::<f32>().unwrap(), case.tolerance());
     let wanted = wanted.data.iter().map(number);
-    let differs = found.iter().zip(wanted).enumerate().find(|(_, (found, wanted))| !tolerance.accepts(**found, *wanted));
+    let differs = found
+        .iter()
+        .zip(wanted)
+        .enumerate()
+        .find(|(_, (found, wanted))| !tolerance.accepts(**found, *wanted));
     match differs {
         Some((i, (found, wanted))) => Err(format!("[{i}] is {found}, but should be {wanted}")),
         None => Ok(()),

@@ -82,6 +82,12 @@ impl<'a, T: Element> Lines<'a, T> {
         self.k_stride
     }
 
+    /// The step from one line to the next.
+    #[inline(always)]
+    pub(super) fn line_stride(&self) -> usize {
+        self.line_stride
+    }
+
     /// Element `i` of line `line`, which may lie beyond the last as in [`Self::start`].
     #[inline(always)]
     pub(super) fn get(&self, line: usize, i: usize) -> f32 {

@@ -7,8 +7,15 @@ use super::K_BLOCK;
 use super::buffer::{Buffer, with_task_buffers};
 use super::drive::{Chunk, Item, Job, WideBias, parts};
 use super::isa::Isa;
+use super::matrix::{MatRef, Operand, Source};
+use super::pack::Lines;
 use super::packed::{Panels, Side};
 use super::tile::Tile;
+
+/// Up to how many panels of `B` the rows of `A` are not worth packing for.
+const DIRECT_PANELS: usize = 3;
+/// Rows this many floats apart (or a multiple) compete for the same few places of the L1 cache; they are packed.
+const ALIASING_STRIDE: usize = 512;
 
 /// The most floats of a tile of any instruction set.
 const MAX_TILE: usize = 14 * 32;
@@ -71,28 +78,50 @@ impl Task<'_> {
         let (job, chunk) = (self.job, &self.chunk);
         for k in parts(chunk.k.clone(), K_BLOCK) {
             let b = self.b.block((Side::B, job.isa, self.item), &chunk.cols, &k, room_b);
+            if let Some(a) = self.direct_rows(&k) {
+                // SAFETY: the caller's promise.
+                unsafe { self.add_rows(Rows::Strided(a), b, &chunk.rows, &k, sums) };
+                continue;
+            }
             // Lines that are neighbours are read in order only if they are packed together.
             let step = if self.a.is_packed_by_panel() { job.isa.tile_sides()[0] } else { chunk.rows.len() };
             for rows in parts(chunk.rows.clone(), step) {
                 let a = self.a.block((Side::A, job.isa, self.item), &rows, &k, room_a);
                 // SAFETY: the caller's promise.
-                unsafe { self.add_rows(a, b, &rows, &k, sums) };
+                unsafe { self.add_rows(Rows::Panels(a), b, &rows, &k, sums) };
             }
         }
+    }
+
+    /// The rows of `A`, if reading them where they lie is faster than packing them: when few columns share the packing.
+    fn direct_rows(&self, k: &Range<usize>) -> Option<Lines<'_, f32>> {
+        let Panels::Local(Source::Matrix(MatRef { data: Operand::F32(data), row_stride, col_stride: 1, .. })) = self.a
+        else {
+            return None;
+        };
+        let few = self.chunk.cols.len() <= DIRECT_PANELS * Side::B.width(self.job.isa);
+        let spread = !row_stride.is_multiple_of(ALIASING_STRIDE);
+        (few && spread)
+            .then(|| Lines::new(data, self.item.a, [row_stride, 1], self.chunk.rows.clone(), k.clone()))
     }
 
     /// Adds one block of `k` to some rows, tile by tile: a panel of `A` stays in the L1 cache while the panels of `B` pass by.
     ///
     /// # Safety
     /// As [`Self::sum`].
-    unsafe fn add_rows(&self, a: &[f32], b: &[f32], rows: &Range<usize>, k: &Range<usize>, sums: Sums) {
+    unsafe fn add_rows(&self, a: Rows<'_>, b: &[f32], rows: &Range<usize>, k: &Range<usize>, sums: Sums) {
         let [mr, nr] = self.job.isa.tile_sides();
         let (depth, cols) = (k.len(), self.chunk.cols.len());
         for row in (0..rows.len()).step_by(mr) {
             for col in (0..cols).step_by(nr) {
                 let sides = [mr.min(rows.len() - row), nr.min(cols - col)];
+                let (a, a_stride) = match a {
+                    Rows::Panels(panels) => (panels[row * depth..][..mr * depth].as_ptr(), None),
+                    Rows::Strided(lines) => (lines.start(row), Some(lines.line_stride())),
+                };
                 let panels = Operands {
-                    a: &a[row * depth..][..mr * depth],
+                    a,
+                    a_stride,
                     b: &b[col * depth..][..nr * depth],
                     depth,
                     accumulate: self.job.accumulate || k.start > 0,
@@ -129,9 +158,17 @@ impl Task<'_> {
     }
 }
 
-/// The panels of one tile: exactly `mr * depth` and `nr * depth` floats.
+/// The rows of `A` over one block of `k`.
+#[derive(Clone, Copy)]
+enum Rows<'a> {
+    Panels(&'a [f32]),
+    Strided(Lines<'a, f32>),
+}
+
+/// What one tile is made of: `a` as in [`Tile`], and a panel of exactly `nr * depth` floats.
 struct Operands<'a> {
-    a: &'a [f32],
+    a: *const f32,
+    a_stride: Option<usize>,
     b: &'a [f32],
     depth: usize,
     accumulate: bool,
@@ -140,12 +177,13 @@ struct Operands<'a> {
 /// Adds one tile; one that ends within a vector is made beside the output first.
 ///
 /// # Safety
-/// `at` has `rows` rows of `cols` writable floats, or of whole vectors if padded, for this thread alone.
+/// `panels.a` is as in [`Tile`]; `at` has `rows` rows of `cols` writable floats, or of whole vectors if padded, for this thread alone.
 #[inline]
 unsafe fn add_tile(isa: Isa, panels: &Operands<'_>, [rows, cols]: [usize; 2], at: Sums) {
     let nr = Side::B.width(isa);
     let mut tile = Tile {
-        a: panels.a.as_ptr(),
+        a: panels.a,
+        a_stride: panels.a_stride,
         b: panels.b.as_ptr(),
         c: at.data,
         c_stride: at.stride,

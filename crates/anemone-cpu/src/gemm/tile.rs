@@ -12,11 +12,14 @@ const B_AHEAD: usize = 16;
 /// The arguments of a tile kernel.
 ///
 /// # Safety
-/// Whoever calls a kernel promises: `a` has `depth * mr` readable floats, `b` has `depth * nr`, and `c` has `rows` rows,
+/// Whoever calls a kernel promises: `a` has `depth * mr` readable floats, or, if `a_stride` is given, `rows` rows that far
+/// apart of `depth` readable floats; `b` has `depth * nr`, and `c` has `rows` rows,
 /// `c_stride` apart, of `vectors * LANES` floats that are readable, writable and touched by no other thread;
 /// `1 <= rows <= mr`, `1 <= vectors * LANES <= nr`.
 pub(super) struct Tile {
     pub(super) a: *const f32,
+    /// The distance of the rows of `A` if they are read where they lie, instead of from a panel.
+    pub(super) a_stride: Option<usize>,
     pub(super) b: *const f32,
     pub(super) c: *mut f32,
     pub(super) c_stride: usize,
@@ -35,11 +38,8 @@ pub(super) struct Tile {
 /// See [`Tile`]; the CPU has the instruction set of `V`, and `ROWS`, `VECTORS` are the tile's `rows` and `vectors`.
 #[inline(always)]
 pub(super) unsafe fn tile<V: Simd, const ROWS: usize, const VECTORS: usize, const MR: usize>(tile: &Tile) {
-    // SAFETY: every access lies in the ranges that `Tile` describes: `a` advances by MR and `b` by `nr`, `depth` times.
+    // SAFETY: every access lies in the ranges that `Tile` describes.
     unsafe {
-        let zero = V::splat(0.0);
-        let mut sums = [[zero; VECTORS]; ROWS];
-        let (mut a, mut b) = (tile.a, tile.b);
         for r in 0..ROWS {
             // C was last touched a whole block of k ago: fetch it while the sums are made.
             V::prefetch(tile.c.wrapping_add(r * tile.c_stride));
@@ -47,7 +47,34 @@ pub(super) unsafe fn tile<V: Simd, const ROWS: usize, const VECTORS: usize, cons
                 V::prefetch(tile.c.wrapping_add(r * tile.c_stride + VECTORS * V::LANES - 1));
             }
         }
-        for _ in 0..tile.depth {
+        let sums = match tile.a_stride {
+            None => sum::<V, ROWS, VECTORS>(tile, |k, r| *tile.a.add(k * MR + r)),
+            Some(stride) => sum::<V, ROWS, VECTORS>(tile, |k, r| *tile.a.add(r * stride + k)),
+        };
+        for (r, row) in sums.iter().enumerate() {
+            for (v, &sum) in row.iter().enumerate() {
+                let at = tile.c.add(r * tile.c_stride + v * V::LANES);
+                if tile.accumulate { V::load(at).add(sum) } else { sum }.store(at);
+            }
+        }
+    }
+}
+
+/// The chains of a tile, with element `(k, r)` of `A` as given.
+///
+/// # Safety
+/// As [`tile`].
+#[inline(always)]
+unsafe fn sum<V: Simd, const ROWS: usize, const VECTORS: usize>(
+    tile: &Tile,
+    a: impl Fn(usize, usize) -> f32,
+) -> [[V; VECTORS]; ROWS] {
+    // SAFETY: `b` advances by `nr`, `depth` times; what is prefetched need not be there.
+    unsafe {
+        let zero = V::splat(0.0);
+        let mut sums = [[zero; VECTORS]; ROWS];
+        let mut b = tile.b;
+        for k in 0..tile.depth {
             let mut columns = [zero; VECTORS];
             for (v, column) in columns.iter_mut().enumerate() {
                 *column = V::load(b.add(v * V::LANES));
@@ -56,19 +83,13 @@ pub(super) unsafe fn tile<V: Simd, const ROWS: usize, const VECTORS: usize, cons
                 }
             }
             for (r, row) in sums.iter_mut().enumerate() {
-                let element = V::splat(*a.add(r));
+                let element = V::splat(a(k, r));
                 for (sum, &column) in row.iter_mut().zip(&columns) {
                     *sum = element.mul_add(column, *sum);
                 }
             }
-            a = a.add(MR);
             b = b.add(tile.nr);
         }
-        for (r, row) in sums.iter().enumerate() {
-            for (v, &sum) in row.iter().enumerate() {
-                let at = tile.c.add(r * tile.c_stride + v * V::LANES);
-                if tile.accumulate { V::load(at).add(sum) } else { sum }.store(at);
-            }
-        }
+        sums
     }
 }

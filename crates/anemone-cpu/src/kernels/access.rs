@@ -5,7 +5,6 @@
 
 #![expect(unsafe_code, reason = "operands live in one planned arena and are bound by address")]
 
-use half::f16;
 use mil::{Element, TensorType};
 use std::marker::PhantomData;
 
@@ -48,11 +47,6 @@ impl<'a> In<'a> {
         self.ty
     }
 
-    /// The address.
-    pub(crate) fn as_ptr(&self) -> *const u8 {
-        self.data
-    }
-
     /// The bytes.
     pub(crate) fn bytes(&self) -> &'a [u8] {
         // SAFETY: `bind`'s contract.
@@ -64,16 +58,6 @@ impl<'a> In<'a> {
         assert_eq!(T::DTYPE, self.ty.dtype, "a kernel was lowered for another element type");
         // SAFETY: `bind`'s contract; the element type is checked above.
         unsafe { std::slice::from_raw_parts(self.data.cast::<T>(), self.ty.shape.count()) }
-    }
-
-    /// The elements as `f32`, `fp32` operands only.
-    pub(crate) fn f32(&self) -> &'a [f32] {
-        self.slice()
-    }
-
-    /// The elements as `f16`, `fp16` operands only.
-    pub(crate) fn f16(&self) -> &'a [f16] {
-        self.slice()
     }
 }
 
@@ -89,11 +73,6 @@ impl<'a> Out<'a> {
     /// The type.
     pub(crate) fn ty(&self) -> &'a TensorType {
         self.ty
-    }
-
-    /// The address.
-    pub(crate) fn as_mut_ptr(&mut self) -> *mut u8 {
-        self.data
     }
 
     /// The bytes.

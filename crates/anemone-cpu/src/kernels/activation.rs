@@ -1,8 +1,8 @@
 //! Softmax. (The other activations are elementwise.)
 
 use super::fold::{self, Max, Sum, SumExp, SumExpColumns, TILE};
-use crate::elementwise::math::exp;
 use super::{Call, Float, Lower, Lowered, for_float, parallel};
+use crate::elementwise::math::exp;
 use crate::isa::per_isa;
 use mil::ops::axis;
 use mil::{InferError, OpView};
@@ -97,14 +97,8 @@ mod tests {
 
     #[test]
     fn softmax_agrees_with_f64() {
-        let cases: &[(&[usize], usize)] = &[
-            (&[3, 40], 1),
-            (&[40, 3], 0),
-            (&[2, 5, 70], 1),
-            (&[2, 3, 4, 5], 2),
-            (&[7, 3000], 1),
-            (&[1], 0),
-        ];
+        let cases: &[(&[usize], usize)] =
+            &[(&[3, 40], 1), (&[40, 3], 0), (&[2, 5, 70], 1), (&[2, 3, 4, 5], 2), (&[7, 3000], 1), (&[1], 0)];
         for &(shape, axis) in cases {
             let mut case = Case::new("softmax");
             let x = case.float("x", shape);

@@ -37,9 +37,9 @@ struct Reach {
 fn conv(op: &OpView<'_>) -> Result<Lowered, InferError> {
     let geometry = geometry(op)?;
     let windows = Windows::new(&geometry.spatial);
-    let parameters = Parameters::of(op, &geometry, windows.output)?;
+    let parameters = Parameters::of(op, windows.output)?;
     if depthwise::suits(&geometry) {
-        return depthwise::lower(op, &geometry, windows, parameters);
+        return depthwise::lower(op, &geometry, windows, parameters, false);
     }
     let reach = std::array::from_fn(|i| Reach {
         stride: windows.strides[i],
@@ -59,7 +59,10 @@ fn conv_transpose(op: &OpView<'_>) -> Result<Lowered, InferError> {
     let geometry: ConvGeometry = transpose_geometry(op)?;
     // `windows` are those of the convolution whose gradient this is: its input is our output.
     let windows = Windows::new(&geometry.spatial);
-    let parameters = Parameters::of(op, &geometry, windows.input)?;
+    let parameters = Parameters::of(op, windows.input)?;
+    if let Some(turned) = depthwise::transposed(&geometry, &windows) {
+        return depthwise::lower(op, &geometry, turned, parameters, true);
+    }
     let mut parts = Vec::new();
     let [depth, height, width] = windows.strides;
     for phase in 0..depth * height * width {
@@ -161,9 +164,14 @@ mod tests {
             let [oh, ow] = self.output();
             let (cg, og) = (self.c / self.groups, self.o / self.groups);
             for small in 0..self.n * self.o * oh * ow {
-                let (n, o, y, z) = (small / (self.o * oh * ow), small / (oh * ow) % self.o, small / ow % oh, small % ow);
+                let (n, o, y, z) =
+                    (small / (self.o * oh * ow), small / (oh * ow) % self.o, small / ow % oh, small % ow);
                 for weight in 0..cg * self.k[0] * self.k[1] {
-                    let (c, i, j) = (weight / (self.k[0] * self.k[1]), weight / self.k[1] % self.k[0], weight % self.k[1]);
+                    let (c, i, j) = (
+                        weight / (self.k[0] * self.k[1]),
+                        weight / self.k[1] % self.k[0],
+                        weight % self.k[1],
+                    );
                     let y = (y * self.stride[0] + i * self.dilation[0]).checked_sub(self.pad[0]);
                     let z = (z * self.stride[1] + j * self.dilation[1]).checked_sub(self.pad[2]);
                     if let (Some(y), Some(z)) = (y, z)

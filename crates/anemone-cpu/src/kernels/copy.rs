@@ -103,7 +103,9 @@ impl StridedCopy {
         let (blocks, cost) = match self.inner {
             Inner::Run(count) => (count.div_ceil(RUN_BLOCK), count.min(RUN_BLOCK) / 4),
             Inner::Steps(axis) => (axis.count.div_ceil(RUN_BLOCK), axis.count.min(RUN_BLOCK)),
-            Inner::Transpose { lines, run } => (lines.count.div_ceil(SQUARE), run.count.saturating_mul(SQUARE)),
+            Inner::Transpose { lines, run } => {
+                (lines.count.div_ceil(SQUARE), run.count.saturating_mul(SQUARE))
+            }
         };
         let ends = Ends { from: from.wrapping_add(from_start), to: to.wrapping_add(to_start) };
         let steps: usize = self.outer.iter().map(|axis| axis.count).product();
@@ -294,7 +296,11 @@ unsafe fn transpose<T: Copy + Default>(ends: Ends<T>, lines: Axis, run: Axis) {
         for (i, row) in square.iter_mut().enumerate().take(width) {
             // SAFETY: the caller's promise; line `i` of the square holds `lines.count` neighbours.
             unsafe {
-                std::ptr::copy_nonoverlapping(from.offset(i as isize * run.from), row.as_mut_ptr(), lines.count);
+                std::ptr::copy_nonoverlapping(
+                    from.offset(i as isize * run.from),
+                    row.as_mut_ptr(),
+                    lines.count,
+                );
             }
         }
         for line in 0..lines.count {
@@ -367,8 +373,7 @@ mod tests {
         let mut got = vec![7u16; to_len];
         let copy = StridedCopy::new(2, axes.iter().copied());
         copy.run(bytemuck::cast_slice(&halves), from_start, bytemuck::cast_slice_mut(&mut got), to_start);
-        let want: Vec<u16> =
-            want.iter().map(|&v| if v == 7 { 7 } else { (v >> 7) as u16 }).collect();
+        let want: Vec<u16> = want.iter().map(|&v| if v == 7 { 7 } else { (v >> 7) as u16 }).collect();
         assert_eq!(got, want, "{axes:?}");
     }
 

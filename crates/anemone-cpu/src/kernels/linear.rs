@@ -11,7 +11,8 @@ use smallvec::SmallVec;
 mod einsum;
 
 /// The family's kernels.
-pub(crate) static OPS: &[(&str, Lower)] = &[("einsum", einsum::lower), ("linear", linear), ("matmul", matmul)];
+pub(crate) static OPS: &[(&str, Lower)] =
+    &[("einsum", einsum::lower), ("linear", linear), ("matmul", matmul)];
 
 /// Rows below which packing a constant beforehand is no gain: the product is bound by reading it once.
 const PACK_ROWS: usize = 4;
@@ -160,7 +161,8 @@ fn int_matmul(op: &OpView<'_>, geometry: MatmulGeometry) -> Result<Lowered, Infe
                 item /= dim.count;
             }
             for (column, out) in out.iter_mut().enumerate() {
-                let product = |i: usize| a[a_start + i * x[1]].wrapping_mul(b[b_start + i * y[0] + column * y[1]]);
+                let product =
+                    |i: usize| a[a_start + i * x[1]].wrapping_mul(b[b_start + i * y[0] + column * y[1]]);
                 *out = (0..k).fold(0, |sum: i32, i| sum.wrapping_add(product(i)));
             }
         });
@@ -249,8 +251,7 @@ mod tests {
                 let x = case.float("x", &if tx { [b, k, m] } else { [b, m, k] });
                 let y_shape = if ty { [b, n, k] } else { [b, k, n] };
                 let y_shape = if shared { &y_shape[1..] } else { &y_shape[..] };
-                let y =
-                    if constant { case.float_constant("y", y_shape) } else { case.float("y", y_shape) };
+                let y = if constant { case.float_constant("y", y_shape) } else { case.float("y", y_shape) };
                 case.bool("transpose_x", tx);
                 case.bool("transpose_y", ty);
                 case.check(&naive(&x, &y, [b, m, k, n], tx, ty, shared), Tolerance::SUM);

@@ -79,7 +79,8 @@ fn batch_norm<T: Float>(op: &OpView<'_>) -> Result<Lowered, InferError> {
     let epsilon = op.float("epsilon")?;
     let (mean, variance) = (values(op, "mean", channels, 0.0)?, values(op, "variance", channels, 1.0)?);
     let (gamma, beta) = (values(op, "gamma", channels, 1.0)?, values(op, "beta", channels, 0.0)?);
-    let scale: Vec<f32> = gamma.iter().zip(variance).map(|(gamma, var)| gamma / (var + epsilon).sqrt()).collect();
+    let scale: Vec<f32> =
+        gamma.iter().zip(variance).map(|(gamma, var)| gamma / (var + epsilon).sqrt()).collect();
     by_row::<T>(op, shape[2..].iter().product(), move |row, out| {
         let channel = row % channels;
         blocks(out, |_, values| affine(values, mean[channel], scale[channel], beta[channel]));

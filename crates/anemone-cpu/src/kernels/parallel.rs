@@ -25,7 +25,12 @@ pub(crate) fn ranges(count: usize, cost: usize, body: impl Fn(Range<usize>) + Sy
 
 /// Splits `output` into rows of `width` elements and calls `body(row, elements)` on each, in parallel when that
 /// pays. One element costs `cost` operations.
-pub(crate) fn rows<T: Send>(output: &mut [T], width: usize, cost: usize, body: impl Fn(usize, &mut [T]) + Sync) {
+pub(crate) fn rows<T: Send>(
+    output: &mut [T],
+    width: usize,
+    cost: usize,
+    body: impl Fn(usize, &mut [T]) + Sync,
+) {
     if width == 0 || output.is_empty() {
         return;
     }

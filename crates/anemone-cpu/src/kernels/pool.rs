@@ -7,10 +7,11 @@ use mil::ops::pool::geometry;
 use mil::{InferError, OpView};
 
 /// The family's kernels.
-pub(crate) static OPS: &[(&str, Lower)] =
-    &[("avg_pool", |op| for_float!(op, "x", average)), ("l2_pool", |op| for_float!(op, "x", l2)), ("max_pool", |op| {
-        for_float!(op, "x", max)
-    })];
+pub(crate) static OPS: &[(&str, Lower)] = &[
+    ("avg_pool", |op| for_float!(op, "x", average)),
+    ("l2_pool", |op| for_float!(op, "x", l2)),
+    ("max_pool", |op| for_float!(op, "x", max)),
+];
 
 fn max<T: Float>(op: &OpView<'_>) -> Result<Lowered, InferError> {
     let larger = |a: f32, x: f32| if (x > a) | x.is_nan() { x } else { a };
@@ -73,7 +74,12 @@ fn pool<T: Float>(
 }
 
 /// Folds every `stride`-th element into `values`.
-fn fold_line<T: Float, F: Fn(f32, f32) -> f32 + Copy>(values: &mut [f32], line: &[T], stride: usize, fold: F) {
+fn fold_line<T: Float, F: Fn(f32, f32) -> f32 + Copy>(
+    values: &mut [f32],
+    line: &[T],
+    stride: usize,
+    fold: F,
+) {
     if !T::IS_WIDE || values.len() < 8 {
         for (value, x) in values.iter_mut().zip(line.iter().step_by(stride)) {
             *value = fold(*value, x.to_f32());

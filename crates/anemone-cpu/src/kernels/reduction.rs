@@ -14,7 +14,9 @@ pub(crate) static OPS: &[(&str, Lower)] = &[
     ("reduce_argmax", |op| arg_reduce(op, |new, best| new > best)),
     ("reduce_argmin", |op| arg_reduce(op, |new, best| new < best)),
     ("reduce_l1_norm", |op| any(op, SumAbs, SumAbs, |x, _| x, |x, _| x)),
-    ("reduce_l2_norm", |op| any(op, SumSquare, SumSquare, |x, _| x.sqrt(), |x, _| f64::from(x).sqrt() as i32)),
+    ("reduce_l2_norm", |op| {
+        any(op, SumSquare, SumSquare, |x, _| x.sqrt(), |x, _| f64::from(x).sqrt() as i32)
+    }),
     ("reduce_log_sum", |op| any(op, Sum, Sum, |x, _| x.ln(), |x, _| f64::from(x).ln() as i32)),
     ("reduce_log_sum_exp", |op| for_float!(op, "x", log_sum_exp)),
     ("reduce_max", |op| any(op, Max, Max, |x, _| x, |x, _| x)),

@@ -271,7 +271,8 @@ where
         if !call.in_place {
             whole.run(call.inputs[data].bytes(), 0, call.outputs[0].bytes(), 0);
         }
-        let chains = chains::Chains::build(call.scratch, slices.slots, slices.count, |place| slot(&indices, place));
+        let chains =
+            chains::Chains::build(call.scratch, slices.slots, slices.count, |place| slot(&indices, place));
         chains.scatter(slices, call.inputs[updates].slice::<N>(), call.outputs[0].slice::<N>());
         Ok(())
     };
@@ -304,8 +305,7 @@ mod tests {
         let x = case.float("x", &[2, 3, 4]);
         case.int_operand("indices", &[2, 2, 1], &[2, 0, 1, -1]);
         case.int("batch_dims", 1);
-        let want: Vec<f64> =
-            [2, 0, 4, 5].iter().flat_map(|row| x[row * 4..][..4].to_vec()).collect();
+        let want: Vec<f64> = [2, 0, 4, 5].iter().flat_map(|row| x[row * 4..][..4].to_vec()).collect();
         case.check(&want, Tolerance::EXACT);
     }
 
@@ -316,7 +316,8 @@ mod tests {
             let data = case.float("data", &[2, 4, 70]);
             let places = [3, 1, 3, -4, 3];
             case.int_operand("indices", &[5], &places);
-            let updates: Vec<f64> = case.random(2 * 5 * 70).iter().map(|u| if *u == 0.0 { 1.0 } else { *u }).collect();
+            let updates: Vec<f64> =
+                case.random(2 * 5 * 70).iter().map(|u| if *u == 0.0 { 1.0 } else { *u }).collect();
             case.given("updates", &[2, 5, 70], updates.clone(), false);
             case.int("axis", 1);
             case.string("mode", mode);
@@ -325,7 +326,8 @@ mod tests {
                 for (place, &index) in places.iter().enumerate() {
                     for i in 0..70 {
                         let slot = (index + 4) as usize % 4;
-                        let (to, update) = (&mut want[(outer * 4 + slot) * 70 + i], updates[(outer * 5 + place) * 70 + i]);
+                        let (to, update) =
+                            (&mut want[(outer * 4 + slot) * 70 + i], updates[(outer * 5 + place) * 70 + i]);
                         *to = match mode {
                             "update" => update,
                             "add" => *to + update,

@@ -101,7 +101,9 @@ fn reverse_sequence(op: &OpView<'_>) -> Result<Lowered, InferError> {
         for item in 0..batch_count {
             let length = lengths.get(item);
             if length < 0 || length > seq_count as i64 {
-                return Err(format!("`lengths` holds {length} in place {item}; the axis has size {seq_count}"));
+                return Err(format!(
+                    "`lengths` holds {length} in place {item}; the axis has size {seq_count}"
+                ));
             }
         }
         let from = call.inputs[x].bytes();
@@ -285,9 +287,11 @@ mod tests {
 
     #[test]
     fn transposes() {
-        for (shape, perm) in
-            [(vec![5, 70, 33], vec![0, 2, 1]), (vec![2, 3, 4, 5], vec![0, 2, 1, 3]), (vec![2, 3, 4], vec![2, 1, 0])]
-        {
+        for (shape, perm) in [
+            (vec![5, 70, 33], vec![0, 2, 1]),
+            (vec![2, 3, 4, 5], vec![0, 2, 1, 3]),
+            (vec![2, 3, 4], vec![2, 1, 0]),
+        ] {
             let mut case = Case::new("transpose");
             let x = case.float("x", &shape);
             case.ints("perm", &perm);
@@ -316,8 +320,7 @@ mod tests {
         case.ints("end", &[2, 0, 6]);
         case.ints("stride", &[1, -2, 2]);
         case.constant("squeeze_mask", Constant::bools([3], &[true, false, false]).unwrap());
-        let want: Vec<f64> =
-            [4, 2].iter().flat_map(|j| [0, 2, 4].map(|k| x[30 + j * 6 + k])).collect();
+        let want: Vec<f64> = [4, 2].iter().flat_map(|j| [0, 2, 4].map(|k| x[30 + j * 6 + k])).collect();
         case.check(&want, Tolerance::EXACT);
     }
 
@@ -363,8 +366,7 @@ mod tests {
         let mut case = Case::new("reverse");
         let x = case.float("x", &[3, 4, 5]);
         case.ints("axes", &[0, 2]);
-        let want: Vec<f64> =
-            (0..60).map(|at| x[(2 - at / 20) * 20 + at / 5 % 4 * 5 + 4 - at % 5]).collect();
+        let want: Vec<f64> = (0..60).map(|at| x[(2 - at / 20) * 20 + at / 5 % 4 * 5 + 4 - at % 5]).collect();
         case.check(&want, Tolerance::EXACT);
         let mut case = Case::new("reverse_sequence");
         let x = case.float("x", &[2, 3, 4, 5]);

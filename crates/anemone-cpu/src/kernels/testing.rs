@@ -54,7 +54,8 @@ impl Case {
     /// Random numbers that `fp16` holds exactly, in -2..2.
     pub(crate) fn random(&mut self, count: usize) -> Vec<f64> {
         let mut next = || {
-            self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            self.seed =
+                self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (((self.seed >> 33) % 1024) as f64 - 512.0) / 256.0
         };
         (0..count).map(|_| next()).collect()
@@ -154,7 +155,8 @@ impl Case {
                 Given::Float { shape, data, constant } => {
                     let ty = TensorType::new(dtype, &shape[..]);
                     let bytes = from_f64(dtype, data);
-                    let storage = || Constant::from_storage(ty.clone(), std::sync::Arc::new(bytes.clone())).unwrap();
+                    let storage =
+                        || Constant::from_storage(ty.clone(), std::sync::Arc::new(bytes.clone())).unwrap();
                     (ty.clone(), bytes.clone(), constant.then(storage))
                 }
                 Given::Int { shape, data } => {
@@ -209,12 +211,14 @@ pub(crate) fn run_view(
     let types: Vec<TensorType> =
         (0..op.operation.outputs.len()).map(|index| op.output(index).clone()).collect();
     // What a kernel leaves unwritten shows.
-    let mut memory: Vec<Vec<u32>> = types.iter().map(|ty| vec![0xABAB_ABAB; ty.bytes().div_ceil(4)]).collect();
+    let mut memory: Vec<Vec<u32>> =
+        types.iter().map(|ty| vec![0xABAB_ABAB; ty.bytes().div_ceil(4)]).collect();
     if let Some(operand) = in_place {
         memory[0] = operands[operand].1.clone();
     }
     // SAFETY: buffers of the types' sizes that outlive the call; outputs are buffers of their own.
-    let inputs: Vec<In<'_>> = operands.iter().map(|(ty, data)| unsafe { In::bind(ty, data.as_ptr().cast()) }).collect();
+    let inputs: Vec<In<'_>> =
+        operands.iter().map(|(ty, data)| unsafe { In::bind(ty, data.as_ptr().cast()) }).collect();
     let mut bound: Vec<Out<'_>> = types
         .iter()
         .zip(&mut memory)
@@ -232,7 +236,8 @@ pub(crate) fn run_view(
         in_place: in_place.is_some(),
     };
     (lowered.run)(&mut call)?;
-    let bytes = |ty: &TensorType, memory: &[u32]| bytemuck::cast_slice::<u32, u8>(memory)[..ty.bytes()].to_vec();
+    let bytes =
+        |ty: &TensorType, memory: &[u32]| bytemuck::cast_slice::<u32, u8>(memory)[..ty.bytes()].to_vec();
     Ok(types.iter().zip(&memory).map(|(ty, memory)| (ty.clone(), bytes(ty, memory))).collect())
 }
 

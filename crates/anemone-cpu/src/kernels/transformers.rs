@@ -2,8 +2,8 @@
 
 use super::fold::{self, Max, Sum};
 use super::linear::{elements, elements_mut, gemm_failed};
-use crate::elementwise::math::exp;
 use super::{Call, KernelResult, Lower, Lowered, operand, parallel};
+use crate::elementwise::math::exp;
 use crate::gemm::{self, BatchDim, GemmOptions, MatMut, MatRef, Operand, OperandMut};
 use crate::isa::per_isa;
 use half::f16;
@@ -68,11 +68,14 @@ fn attention(op: &OpView<'_>) -> Result<Lowered, InferError> {
     let (length, embedding) = (query[rank - 2], query[rank - 1]);
     let (source, width) = (value[rank - 2], value[rank - 1]);
     let rows = SCORES / (heads * source * 4).max(1);
-    let sizes = Sizes { heads, length, source, embedding, width, block: rows.clamp(16, 256).min(length.max(1)) };
+    let sizes =
+        Sizes { heads, length, source, embedding, width, block: rows.clamp(16, 256).min(length.max(1)) };
     let mask = Mask::of(op, &query[..rank - 1])?;
     let operands = [operand(op, "query")?, operand(op, "key")?, operand(op, "value")?];
     let run = move |call: &mut Call<'_>| -> KernelResult {
-        (0..sizes.length).step_by(sizes.block).try_for_each(|first| block(call, sizes, operands, mask.as_ref(), first))
+        (0..sizes.length)
+            .step_by(sizes.block)
+            .try_for_each(|first| block(call, sizes, operands, mask.as_ref(), first))
     };
     Ok(Lowered::new(run).scratch(heads * sizes.block * source * 4))
 }
@@ -193,7 +196,9 @@ mod tests {
 
     #[test]
     fn attends_by_definition() {
-        for (masked, [h, l, s, e, v]) in [(0, [3, 5, 7, 4, 6]), (1, [2, 40, 40, 8, 8]), (2, [2, 9, 33, 16, 3])] {
+        for (masked, [h, l, s, e, v]) in
+            [(0, [3, 5, 7, 4, 6]), (1, [2, 40, 40, 8, 8]), (2, [2, 9, 33, 16, 3])]
+        {
             let mut case = Case::new("scaled_dot_product_attention");
             let q = case.float("query", &[2, h, l, e]);
             let k = case.float("key", &[2, h, s, e]);
@@ -218,9 +223,9 @@ mod tests {
                     })
                     .collect();
                 let sum: f64 = scores.iter().sum();
-                want.extend((0..v).map(|i| {
-                    (0..s).map(|j| scores[j] / sum * x[(head * s + j) * v + i]).sum::<f64>()
-                }));
+                want.extend(
+                    (0..v).map(|i| (0..s).map(|j| scores[j] / sum * x[(head * s + j) * v + i]).sum::<f64>()),
+                );
             }
             case.check(&want, Tolerance::SUM);
         }

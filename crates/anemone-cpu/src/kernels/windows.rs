@@ -77,7 +77,8 @@ impl Windows {
     fn columns(&self, tap: usize) -> Range<usize> {
         let (offset, stride) = (tap * self.dilations[2], self.strides[2]);
         let first = self.before[2].saturating_sub(offset).div_ceil(stride);
-        let end = (self.input[2] + self.before[2]).saturating_sub(offset).div_ceil(stride).min(self.output[2]);
+        let end =
+            (self.input[2] + self.before[2]).saturating_sub(offset).div_ceil(stride).min(self.output[2]);
         first..end.max(first)
     }
 
@@ -87,7 +88,9 @@ impl Windows {
         let (depth, height) = (row / self.output[1], row % self.output[1]);
         let [kernel_d, kernel_h, kernel_w] = self.kernel;
         for (d, h) in (0..kernel_d).flat_map(|d| (0..kernel_h).map(move |h| (d, h))) {
-            let (Some(z), Some(y)) = (self.position(0, depth, d), self.position(1, height, h)) else { continue };
+            let (Some(z), Some(y)) = (self.position(0, depth, d), self.position(1, height, h)) else {
+                continue;
+            };
             let line = (z * self.input[1] + y) * self.input[2];
             for w in 0..kernel_w {
                 let valid = self.columns(w);

@@ -118,7 +118,11 @@ impl Columns<'_> {
             } else {
                 for (i, out) in out.iter_mut().enumerate() {
                     let column = first + (i * stride) as isize;
-                    *out = usize::try_from(column).ok().and_then(|column| line.get(column)).copied().unwrap_or(0.0);
+                    *out = usize::try_from(column)
+                        .ok()
+                        .and_then(|column| line.get(column))
+                        .copied()
+                        .unwrap_or(0.0);
                 }
             }
         }

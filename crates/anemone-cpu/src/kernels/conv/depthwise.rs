@@ -14,15 +14,32 @@ pub(super) fn suits(geometry: &ConvGeometry) -> bool {
     geometry.groups > 1 && geometry.in_channels_per_group() == 1
 }
 
+/// The windows of a transposed convolution at stride 1, which is a convolution with its window turned round; `None` where
+/// this is not the way to compute it. `windows` are those of the convolution whose gradient it is.
+pub(super) fn transposed(geometry: &ConvGeometry, windows: &Windows) -> Option<Windows> {
+    let one_each =
+        geometry.groups > 1 && [geometry.in_channels, geometry.out_channels] == [geometry.groups; 2];
+    if !one_each || windows.strides != [1; 3] {
+        return None;
+    }
+    let mut turned = Windows { input: windows.output, output: windows.input, after: [0; 3], ..*windows };
+    for i in 0..3 {
+        turned.before[i] = ((windows.kernel[i] - 1) * windows.dilations[i]).checked_sub(windows.before[i])?;
+    }
+    Some(turned)
+}
+
+/// A convolution; with `turned` the last weight of a window meets its first element.
 pub(super) fn lower(
     op: &OpView<'_>,
     geometry: &ConvGeometry,
     windows: Windows,
     parameters: Parameters,
+    turned: bool,
 ) -> Result<Lowered, InferError> {
     match op.dtype("x")? {
-        DataType::Fp32 => typed::<f32>(op, geometry, windows, parameters),
-        DataType::Fp16 => typed::<f16>(op, geometry, windows, parameters),
+        DataType::Fp32 => typed::<f32>(op, geometry, windows, parameters, turned),
+        DataType::Fp16 => typed::<f16>(op, geometry, windows, parameters, turned),
         _ => Err(unsupported("x", op.tensor("x")?)),
     }
 }
@@ -32,10 +49,12 @@ fn typed<T: Float>(
     geometry: &ConvGeometry,
     windows: Windows,
     parameters: Parameters,
+    turned: bool,
 ) -> Result<Lowered, InferError> {
     let (inputs, outputs) = (geometry.in_channels, geometry.out_channels);
     let per_group = geometry.out_channels_per_group();
-    let (width, rows, taps, plane) = (windows.output[2], windows.rows(), windows.taps(), windows.input_count());
+    let (width, rows, taps, plane) =
+        (windows.output[2], windows.rows(), windows.taps(), windows.input_count());
     let x = operand(op, "x")?;
     Ok(Lowered::new(move |call| {
         let weight = parameters.weight.elements(call.inputs)?;
@@ -50,7 +69,8 @@ fn typed<T: Float>(
                     sums.fill(0.0);
                     let columns = part * COLUMNS..part * COLUMNS + sums.len();
                     windows.for_each_tap(line % rows, columns, |Tap { index, outputs, start }| {
-                        let weight = element(weight, channel * taps + index);
+                        let tap = if turned { taps - 1 - index } else { index };
+                        let weight = element(weight, channel * taps + tap);
                         add(&mut sums[outputs], &source[start..], windows.strides[2], weight);
                     });
                     if let Some(bias) = bias {

@@ -2,7 +2,9 @@
 
 use super::Reach;
 use super::columns::{Columns, Layout};
-use crate::gemm::{self, BatchDim, Bias, GemmOptions, MatMut, MatRef, Operand, OperandMut, Packed, Side, Source};
+use crate::gemm::{
+    self, BatchDim, Bias, GemmOptions, MatMut, MatRef, Operand, OperandMut, Packed, Side, Source,
+};
 use crate::kernels::copy::{Axis, StridedCopy};
 use crate::kernels::linear::{constant_elements, elements, gemm_failed};
 use crate::kernels::{Call, In, KernelResult, Lowered, Out, operand, parallel};
@@ -34,9 +36,8 @@ impl Given {
     pub(super) fn elements<'a>(&'a self, inputs: &[In<'a>]) -> Result<Operand<'a>, String> {
         match self {
             Given::Operand(index) => Ok(elements(&inputs[*index])),
-            Given::Constant(constant) => {
-                constant_elements(constant).ok_or_else(|| format!("a parameter is {}, not floats", constant.ty()))
-            }
+            Given::Constant(constant) => constant_elements(constant)
+                .ok_or_else(|| format!("a parameter is {}, not floats", constant.ty())),
         }
     }
 }
@@ -51,7 +52,7 @@ pub(super) struct Parameters {
 }
 
 impl Parameters {
-    pub(super) fn of(op: &OpView<'_>, _: &ConvGeometry, output: [usize; 3]) -> Result<Parameters, InferError> {
+    pub(super) fn of(op: &OpView<'_>, output: [usize; 3]) -> Result<Parameters, InferError> {
         let weight = Given::of(op, "weight")?.ok_or_else(|| InferError::new("weight", "is missing"))?;
         Ok(Parameters { weight, bias: Given::of(op, "bias")?, output })
     }
@@ -147,8 +148,14 @@ impl Product {
         let pieces: Vec<Piece> = parts
             .into_iter()
             .map(|part| {
-                let mut layout =
-                    Layout { input, reach: part.reach, batch: geometry.batch, groups, channels, folded: false };
+                let mut layout = Layout {
+                    input,
+                    reach: part.reach,
+                    batch: geometry.batch,
+                    groups,
+                    channels,
+                    folded: false,
+                };
                 layout.folded = geometry.batch > 1 && layout.positions() < FEW_POSITIONS;
                 let place = place(&layout, part.phase, groups * rows, parameters.output, size);
                 let pointwise = !layout.folded
@@ -323,7 +330,8 @@ impl Group<'_> {
             let lines = positions * layout.batch;
             let c = MatMut::row_major(skip_mut(output, self.group * rows * lines), [rows, lines]);
             let options = GemmOptions { bias: self.bias, ..GemmOptions::default() };
-            return gemm::gemm(self.a, Source::Custom(&columns), c.map_err(gemm_failed)?, &options).map_err(gemm_failed);
+            return gemm::gemm(self.a, Source::Custom(&columns), c.map_err(gemm_failed)?, &options)
+                .map_err(gemm_failed);
         }
         let plane = layout.input.iter().product::<usize>();
         let batch = [BatchDim {

@@ -80,7 +80,8 @@ impl Product {
         let a = MatRef::new(x, [m.size, k.size], [m.inputs[0], k.inputs[0]]).map_err(gemm_failed)?;
         let b = MatRef::new(y, [k.size, n.size], [k.inputs[1], n.inputs[1]]).map_err(gemm_failed)?;
         let strides = [m.output.unwrap_or(0), n.output.unwrap_or(0)];
-        let c = MatMut::new(elements_mut(&mut call.outputs[0]), [m.size, n.size], strides).map_err(gemm_failed)?;
+        let c = MatMut::new(elements_mut(&mut call.outputs[0]), [m.size, n.size], strides)
+            .map_err(gemm_failed)?;
         gemm::gemm(a, b, c, &GemmOptions { batch, ..GemmOptions::default() }).map_err(gemm_failed)
     }
 }
@@ -138,9 +139,11 @@ mod tests {
             let mut all: Vec<char> = output.chars().collect();
             all.extend(inputs.chars().filter(|l| *l != ',' && !output.contains(*l)));
             let mut seen = Vec::new();
-            all.retain(|l| !seen.contains(l) && {
-                seen.push(*l);
-                true
+            all.retain(|l| {
+                !seen.contains(l) && {
+                    seen.push(*l);
+                    true
+                }
             });
             all
         };
@@ -159,7 +162,8 @@ mod tests {
                     offset * size(*name) + at[letters.iter().position(|l| l == name).unwrap()]
                 })
             };
-            want[step / (total / kept)] += terms.iter().map(|(names, data)| data[index(names)]).product::<f64>();
+            want[step / (total / kept)] +=
+                terms.iter().map(|(names, data)| data[index(names)]).product::<f64>();
         }
         case.check(&want, Tolerance::SUM);
     }

@@ -7,7 +7,11 @@ use mil::ops::tensor_operation::one_hot_axis;
 use mil::{Constant, DataType, InferError, OpView, TensorType};
 
 /// The bytes of a number in an element type, and how many they are.
-fn bytes_of(ty: &TensorType, constant: Option<&Constant>, default: f32) -> Result<([u8; 4], usize), InferError> {
+fn bytes_of(
+    ty: &TensorType,
+    constant: Option<&Constant>,
+    default: f32,
+) -> Result<([u8; 4], usize), InferError> {
     let mut bytes = [0; 4];
     let size = ty.dtype.size();
     let own = match (constant, ty.dtype) {

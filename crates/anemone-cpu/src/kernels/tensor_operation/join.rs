@@ -6,7 +6,10 @@ use mil::ops::tensor_operation::split_axis;
 use mil::{InferError, OpView, Shape, shape};
 
 /// Copies every operand of `values` to its place in the output.
-fn join(op: &OpView<'_>, place: impl Fn(usize, &Shape) -> (StridedCopy, usize)) -> Result<Lowered, InferError> {
+fn join(
+    op: &OpView<'_>,
+    place: impl Fn(usize, &Shape) -> (StridedCopy, usize),
+) -> Result<Lowered, InferError> {
     let first = operand(op, "values")?;
     let parts: Vec<(StridedCopy, usize)> = op
         .values("values")
@@ -108,7 +111,8 @@ pub(super) fn tile(op: &OpView<'_>) -> Result<Lowered, InferError> {
     let (from, to) = (x.shape.strides(), out.strides());
     let axes = (0..x.shape.rank()).flat_map(|i| {
         let (count, step) = (x.shape[i], to[i] as isize);
-        let repeats = Axis { count: out[i].checked_div(count).unwrap_or(0), from: 0, to: step * count as isize };
+        let repeats =
+            Axis { count: out[i].checked_div(count).unwrap_or(0), from: 0, to: step * count as isize };
         [repeats, Axis { count, from: from[i] as isize, to: step }]
     });
     let copy = StridedCopy::new(x.dtype.size(), axes);
@@ -129,16 +133,14 @@ mod tests {
         let a = case.float("values", &[2, 3, 4]);
         let b = case.float("values", &[2, 1, 4]);
         case.int("axis", -2);
-        let want: Vec<f64> =
-            [&a[..12], &b[..4], &a[12..], &b[4..]].concat();
+        let want: Vec<f64> = [&a[..12], &b[..4], &a[12..], &b[4..]].concat();
         case.check(&want, Tolerance::EXACT);
         let mut case = Case::new("concat");
         let a = case.float("values", &[2, 3]);
         let b = case.float("values", &[2, 3]);
         case.int("axis", 1);
         case.bool("interleave", true);
-        let want: Vec<f64> =
-            (0..12).map(|at| if at % 2 == 0 { a[at / 2] } else { b[at / 2] }).collect();
+        let want: Vec<f64> = (0..12).map(|at| if at % 2 == 0 { a[at / 2] } else { b[at / 2] }).collect();
         case.check(&want, Tolerance::EXACT);
     }
 

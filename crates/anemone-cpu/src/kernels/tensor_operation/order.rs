@@ -22,7 +22,11 @@ impl Lines {
     fn of(shape: &[usize], axis: usize) -> Lines {
         let product = |dims: &[usize]| dims.iter().product();
         let count = shape.get(axis).copied().unwrap_or(1);
-        Lines { outer: product(&shape[..axis]), count, inner: product(shape.get(axis + 1..).unwrap_or_default()) }
+        Lines {
+            outer: product(&shape[..axis]),
+            count,
+            inner: product(shape.get(axis + 1..).unwrap_or_default()),
+        }
     }
 
     /// Number of lines along the dimension.
@@ -164,8 +168,12 @@ fn best<N: Element + PartialOrd>(selection: Selection, indices: bool, short: boo
         let inner = selection.lines.inner;
         spread(order, selection, call.outputs[0].slice::<N>(), |start, index| input[start + index * inner]);
         match (indices, short) {
-            (true, true) => spread(order, selection, call.outputs[1].slice(), |_, index| u16::from_index(index)),
-            (true, false) => spread(order, selection, call.outputs[1].slice(), |_, index| i32::from_index(index)),
+            (true, true) => {
+                spread(order, selection, call.outputs[1].slice(), |_, index| u16::from_index(index))
+            }
+            (true, false) => {
+                spread(order, selection, call.outputs[1].slice(), |_, index| i32::from_index(index))
+            }
             (false, _) => {}
         }
         Ok(())
@@ -254,7 +262,9 @@ mod tests {
         let x = case.float("x", &[2, 4, 5]);
         case.int("lower", 1);
         case.int("upper", 2);
-        let keeps = |at: usize| (at / 5 % 4) as i64 - (at % 5) as i64 <= 1 && (at % 5) as i64 - (at / 5 % 4) as i64 <= 2;
+        let keeps = |at: usize| {
+            (at / 5 % 4) as i64 - (at % 5) as i64 <= 1 && (at % 5) as i64 - (at / 5 % 4) as i64 <= 2
+        };
         let want: Vec<f64> = (0..40).map(|at| if keeps(at) { x[at] } else { 0.0 }).collect();
         case.check(&want, Tolerance::EXACT);
     }

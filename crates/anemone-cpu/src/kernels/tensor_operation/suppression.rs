@@ -53,7 +53,9 @@ fn suppress<T: Float>(call: &mut Call<'_>, request: Request, item: usize) {
     let Request { count, classes, most, iou, least, per_class, late } = request;
     let boxes = &call.inputs[0].slice::<T>()[item * count * 4..][..count * 4];
     let scores = &call.inputs[1].slice::<T>()[item * count * classes..][..count * classes];
-    let at = |inner: usize, size: usize, index: usize| if late { inner * count + index } else { index * size + inner };
+    let at = |inner: usize, size: usize, index: usize| {
+        if late { inner * count + index } else { index * size + inner }
+    };
     let score = |index: u32, class: usize| scores[at(class, classes, index as usize)].to_f32();
     let best = |index: u32| {
         (0..classes).fold((0, f32::NEG_INFINITY), |best, class| {
@@ -74,7 +76,9 @@ fn suppress<T: Float>(call: &mut Call<'_>, request: Request, item: usize) {
         if found == most || score < least {
             break;
         }
-        let hides = |other: &u32| (!per_class || best(*other).0 == class) && overlap(corner(*other), corner(index)) > iou;
+        let hides = |other: &u32| {
+            (!per_class || best(*other).0 == class) && overlap(corner(*other), corner(index)) > iou
+        };
         if !selected[..found].iter().any(hides) {
             selected[found] = index;
             found += 1;

@@ -38,8 +38,11 @@ fn loops([n, c, h, w]: [usize; 4], b: usize, order: Order) -> [(usize, usize, us
 pub(super) fn spread(op: &OpView<'_>, param: &'static str, order: Order) -> Result<Lowered, InferError> {
     let (x, out) = (op.tensor("x")?, &op.output(0).shape);
     let b = op.int(param)? as usize;
-    let axes = loops([out[0], out[1], x.shape[2], x.shape[3]], b, order)
-        .map(|(count, deep, wide)| Axis { count, from: deep as isize, to: wide as isize });
+    let axes = loops([out[0], out[1], x.shape[2], x.shape[3]], b, order).map(|(count, deep, wide)| Axis {
+        count,
+        from: deep as isize,
+        to: wide as isize,
+    });
     Ok(copy_into(operand(op, "x")?, StridedCopy::new(x.dtype.size(), axes)))
 }
 
@@ -47,8 +50,11 @@ pub(super) fn spread(op: &OpView<'_>, param: &'static str, order: Order) -> Resu
 pub(super) fn collect(op: &OpView<'_>, param: &'static str, order: Order) -> Result<Lowered, InferError> {
     let (x, out) = (op.tensor("x")?, &op.output(0).shape);
     let b = op.int(param)? as usize;
-    let axes = loops([x.shape[0], x.shape[1], out[2], out[3]], b, order)
-        .map(|(count, deep, wide)| Axis { count, from: wide as isize, to: deep as isize });
+    let axes = loops([x.shape[0], x.shape[1], out[2], out[3]], b, order).map(|(count, deep, wide)| Axis {
+        count,
+        from: wide as isize,
+        to: deep as isize,
+    });
     Ok(copy_into(operand(op, "x")?, StridedCopy::new(x.dtype.size(), axes)))
 }
 
