@@ -134,8 +134,13 @@ impl ModelConfig {
     pub(crate) fn describe(&self) -> String {
         match self {
             ModelConfig::Llama(m) => format!(
-                "Llama, {} layers of {} with {} heads, {} tokens in the vocabulary, sequences of {}",
-                m.n_layers, m.dim, m.n_heads, m.vocab_size, m.seq_len
+                "Llama, {} layer{} of {} with {} heads, {} tokens in the vocabulary, sequences of {}",
+                m.n_layers,
+                if m.n_layers == 1 { "" } else { "s" },
+                m.dim,
+                m.n_heads,
+                m.vocab_size,
+                m.seq_len
             ),
             ModelConfig::CifarCnn(m) => format!(
                 "CNN, five 3x3 convolutions of {} to {} channels, {} classes",

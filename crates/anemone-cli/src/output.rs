@@ -2,7 +2,7 @@
 
 use crate::error::CliError;
 use serde::Serialize;
-use std::io::{self, Stdout, Write};
+use std::io::{self, IsTerminal, Stdout, Write};
 
 /// For whom the output is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,9 +62,12 @@ impl Output {
         Ok(())
     }
 
-    /// Text as it comes, flushed at once.
+    /// Text as it comes, flushed at once; harmless if it goes to a terminal.
     pub(crate) fn stream(&mut self, text: &str) -> Result<(), CliError> {
-        self.stdout.write_all(text.as_bytes())?;
+        match self.stdout.is_terminal() {
+            true => self.stdout.write_all(printable(text).as_bytes())?,
+            false => self.stdout.write_all(text.as_bytes())?,
+        }
         self.stdout.flush()?;
         Ok(())
     }
@@ -125,6 +128,12 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// Text without characters that a terminal would obey: a model may write anything.
+pub(crate) fn printable(text: &str) -> String {
+    let replaced = |c: char| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
+    text.chars().map(replaced).collect()
+}
+
 /// `12,345`, rounded.
 pub(crate) fn thousands(number: f64) -> String {
     if !number.is_finite() {
@@ -154,7 +163,12 @@ pub(crate) fn duration(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{duration, thousands, wrap};
+    use super::{duration, printable, thousands, wrap};
+
+    #[test]
+    fn escape_sequences_do_not_pass() {
+        assert_eq!(printable("a\u{1b}[31m\tb\n"), "a\u{fffd}[31m\tb\n");
+    }
 
     #[test]
     fn numbers_are_grouped() {

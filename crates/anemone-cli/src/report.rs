@@ -54,9 +54,12 @@ pub(crate) fn held_out_rows(
     let loss = values.get("loss").copied().unwrap_or(f32::NAN);
     let mut rows = vec![("held-out loss", format!("{loss:.4}"))];
     if let ModelConfig::Llama(_) = config.model {
-        let per = if config.tokenizer == Some(TokenizerKind::Char) { "character" } else { "token" };
+        let is_char = config.tokenizer == Some(TokenizerKind::Char);
+        let per = if is_char { "character" } else { "token" };
         rows.push(("perplexity", format!("{:.3} per {per}", loss.exp())));
-        rows.push(("bits", format!("{:.3} per {per}", loss / std::f32::consts::LN_2)));
+        if is_char {
+            rows.push(("bits", format!("{:.3} per character", loss / std::f32::consts::LN_2)));
+        }
     }
     if let Some(accuracy) = values.get("accuracy") {
         rows.push(("accuracy", format!("{:.2} %", accuracy * 100.0)));

@@ -3,7 +3,7 @@
 use crate::config::TokenizerKind;
 use crate::error::CliError;
 use crate::interrupt;
-use crate::output::Output;
+use crate::output::{Output, printable};
 use anemone::nn::generate::{GenerateOptions, Generator};
 use anemone::nn::models::Llama;
 use anemone::nn::tokenizer::{AnyTokenizer, Tokenizer};
@@ -28,8 +28,9 @@ pub(crate) fn show(
     let prompts = if tokenizer.bos().is_some() { STORIES } else { TEXTS };
     out.result("\nThe model writes:")?;
     for (seed, prompt) in (0..).zip(prompts) {
-        // A text of other characters than these cannot begin with them.
-        if interrupt::asked() || tokenizer.encode(prompt).is_err() {
+        // A text of other characters cannot begin with these, nor a short sequence with many.
+        let fits = tokenizer.encode_with_bos(prompt).is_ok_and(|tokens| tokens.len() < model.seq_len);
+        if interrupt::asked() || !fits {
             continue;
         }
         let options = GenerateOptions { seed, max_tokens: model.seq_len, ..GenerateOptions::default() };
@@ -41,7 +42,7 @@ pub(crate) fn show(
         let text = format!("{prompt}{}", written.text);
         out.json(&json!({"event": "sample", "prompt": prompt, "seed": seed, "text": text}))?;
         out.result("")?;
-        out.paragraph(text.trim())?;
+        out.paragraph(printable(&text).trim())?;
     }
     Ok(())
 }

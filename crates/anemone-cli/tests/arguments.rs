@@ -45,7 +45,10 @@ fn wrong_usage_is_refused_in_one_line() {
         (&["train", "stories", "--momentum", "0.9"], "--momentum is for sgd"),
         (&["train", "stories", "--optimizer", "sgd", "--momentum", "1"], "from 0 to below 1"),
         (&["train", "stories", "--warmup", "50", "--steps", "50"], "--warmup 50 must be shorter"),
-        (&["train", "stories", "--warmup", "5", "--schedule", "constant"], "--warmup is for the cosine schedule"),
+        (
+            &["train", "stories", "--warmup", "5", "--schedule", "constant"],
+            "--warmup is for the cosine schedule",
+        ),
         (&["train", "stories", "--device", "gpu"], "there is no device `gpu`; devices: cpu"),
         (&["train", "stories", "--threads", "0"], "a whole number from 1 to 1024"),
         (&["train", "stories", "--eval-every", "0"], "a whole number from 1"),
@@ -143,8 +146,21 @@ fn failures_that_are_nobodys_usage_exit_with_1() {
 
 /// A perceptron at a rate at which no training can last.
 const TINY_MLP_HOT: &[&str] = &[
-    "train", "mlp", "--examples", "40", "--width", "8", "--batch", "4", "--optimizer", "sgd", "--lr", "1000",
-    "--warmup", "0", "--quiet",
+    "train",
+    "mlp",
+    "--examples",
+    "40",
+    "--width",
+    "8",
+    "--batch",
+    "4",
+    "--optimizer",
+    "sgd",
+    "--lr",
+    "1000",
+    "--warmup",
+    "0",
+    "--quiet",
 ];
 
 /// The steps before the end may be shown, so only standard error is looked at.

@@ -59,7 +59,8 @@ fn survives(name: &str, args: &[&str], save_every: &str, seed: u64) {
     succeed(dir.path(), &join(&resume, &["--quiet"]));
     let states = |run: &str| fs::read(dir.path().join(run).join("states.safetensors")).unwrap();
     assert!(states("whole") == states("killed"), "{name}: the weights differ");
-    let left: Vec<_> = fs::read_dir(dir.path().join("killed")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        fs::read_dir(dir.path().join("killed")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(left.iter().all(|file| !file.to_string_lossy().starts_with(".tmp")), "{name}: {left:?}");
     let log = fs::read_to_string(dir.path().join("killed/log.jsonl")).unwrap();
     let steps: Vec<u64> = log

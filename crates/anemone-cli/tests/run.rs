@@ -22,7 +22,8 @@ fn states(dir: &Path, run: &str) -> Vec<u8> {
 #[test]
 fn stories_are_trained_evaluated_and_written() {
     let dir = TempDir::new().unwrap();
-    let out = succeed(dir.path(), &join(TINY_STORIES, &["--steps", "6", "--eval-every", "3", "--save-every", "2"]));
+    let out =
+        succeed(dir.path(), &join(TINY_STORIES, &["--steps", "6", "--eval-every", "3", "--save-every", "2"]));
     for part in ["data     tales: 40 generated stories", "held-out loss", "parameters", "The model writes:"] {
         assert!(out.contains(part), "`{part}` is not in: {out}");
     }
@@ -34,7 +35,8 @@ fn stories_are_trained_evaluated_and_written() {
         assert!(folder.join(file).metadata().unwrap().len() > 0, "{file}");
     }
     let log = json_lines(&fs::read_to_string(folder.join("log.jsonl")).unwrap());
-    let steps: Vec<u64> = log.iter().filter(|l| l.get("train").is_some()).map(|l| l["iteration"].as_u64().unwrap()).collect();
+    let steps: Vec<u64> =
+        log.iter().filter(|l| l.get("train").is_some()).map(|l| l["iteration"].as_u64().unwrap()).collect();
     assert_eq!(steps, [1, 2, 3, 4, 5, 6]);
     assert!(log[0]["train"]["loss"].as_f64().unwrap() > 1.0);
 
@@ -71,7 +73,10 @@ fn json_is_all_there_is_on_standard_output() {
     assert_eq!(end["report"]["outcome"], "finished");
 
     let eval = json_lines(&succeed(dir.path(), &["--json", "eval", "runs/stories"]));
-    assert!(eval[0]["loss"].as_f64().unwrap() > 1.0 && eval[0]["perplexity"].as_f64().unwrap() > 2.0, "{eval:?}");
+    assert!(
+        eval[0]["loss"].as_f64().unwrap() > 1.0 && eval[0]["perplexity"].as_f64().unwrap() > 2.0,
+        "{eval:?}"
+    );
     let args = ["generate", "runs/stories", "--prompt", "Once", "--tokens", "5", "--json"];
     let text = json_lines(&succeed(dir.path(), &args));
     assert_eq!(text.len(), 1);
@@ -105,7 +110,8 @@ fn a_text_is_learned_character_by_character() {
     let dir = TempDir::new().unwrap();
     let text = "The fox sat. The owl hid.\n".repeat(60);
     write(dir.path(), "text.txt", text);
-    let tiny = ["--dim", "16", "--layers", "1", "--heads", "2", "--seq", "16", "--batch", "2", "--steps", "3"];
+    let tiny =
+        ["--dim", "16", "--layers", "1", "--heads", "2", "--seq", "16", "--batch", "2", "--steps", "3"];
     succeed(dir.path(), &join(&["train", "stories", "--data", "text.txt"], &tiny));
     let table = succeed(dir.path(), &["eval", "runs/stories"]);
     assert!(table.contains("per character"), "{table}");
@@ -125,7 +131,8 @@ fn token_shards_need_no_tokenizer_until_they_write() {
     let dir = TempDir::new().unwrap();
     let tokens: Vec<u8> = (0..6000u32).flat_map(|i| ((i * i % 300) as u16).to_le_bytes()).collect();
     write(dir.path(), "shards/data00.bin", &tokens);
-    let tiny = ["--dim", "16", "--layers", "1", "--heads", "2", "--seq", "16", "--batch", "2", "--steps", "2"];
+    let tiny =
+        ["--dim", "16", "--layers", "1", "--heads", "2", "--seq", "16", "--batch", "2", "--steps", "2"];
     succeed(dir.path(), &join(&["train", "stories", "--data", "shards"], &tiny));
     succeed(dir.path(), &["eval", "runs/stories"]);
     refused(dir.path(), &["generate", "runs/stories", "--prompt", "a"], 2, "holds no tokenizer");
@@ -134,9 +141,11 @@ fn token_shards_need_no_tokenizer_until_they_write() {
 #[test]
 fn cifar_and_idx_folders_are_read() {
     let dir = TempDir::new().unwrap();
-    let record = |label: u8| std::iter::once(label).chain((0..3072u32).map(move |i| (i * 7 + u32::from(label)) as u8));
+    let record =
+        |label: u8| std::iter::once(label).chain((0..3072u32).map(move |i| (i * 7 + u32::from(label)) as u8));
     let records: Vec<u8> = (0..10).flat_map(record).collect();
-    for name in ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"] {
+    for name in ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"]
+    {
         write(dir.path(), &format!("cifar/{name}.bin"), &records);
     }
     let more = ["--batch", "4", "--width", "4", "--steps", "2", "--data"];
@@ -175,8 +184,7 @@ fn a_resumed_run_ends_as_an_uninterrupted_one() {
 fn a_closed_pipe_is_no_error() {
     let dir = TempDir::new().unwrap();
     let args = join(TINY_STORIES, &["--steps", "40", "--json"]);
-    let mut child =
-        anemone(dir.path(), &args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = anemone(dir.path(), &args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut first = [0; 1];
     let mut stdout = child.stdout.take().unwrap();
     stdout.read_exact(&mut first).unwrap();
@@ -213,7 +221,8 @@ fn ctrl_c_saves_and_leaves() {
         assert!(count > 0, "the run ended by itself");
         seen.extend_from_slice(&chunk[..count]);
     }
-    let signalled = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let signalled =
+        std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(signalled.success());
     let mut rest = String::new();
     stdout.read_to_string(&mut rest).unwrap();

@@ -4,8 +4,6 @@
 //! function for each set that is worth having; no intrinsics, so every copy does the same operations in the same order
 //! and gives the same bits (Rust neither reorders nor fuses float operations).
 
-use std::sync::atomic::{AtomicU8, Ordering};
-
 /// An instruction set, worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
@@ -20,10 +18,26 @@ pub(crate) enum Level {
 }
 
 /// The best instruction set of this CPU.
+#[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
 pub(crate) fn level() -> Level {
-    #[cfg(target_arch = "x86_64")]
-    {
+    Level::Baseline
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::level;
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::Level;
+    use std::sync::atomic::{AtomicU8, Ordering};
+
+    /// 0 before the first look, then 1 and up.
+    static LEVEL: AtomicU8 = AtomicU8::new(0);
+
+    /// The best instruction set of this CPU.
+    #[inline(always)]
+    pub(crate) fn level() -> Level {
         match LEVEL.load(Ordering::Relaxed) {
             1 => Level::Baseline,
             2 => Level::Avx2,
@@ -31,28 +45,22 @@ pub(crate) fn level() -> Level {
             _ => detect(),
         }
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    Level::Baseline
-}
 
-/// 0 before the first look, then 1 and up.
-static LEVEL: AtomicU8 = AtomicU8::new(0);
-
-#[cfg(target_arch = "x86_64")]
-#[cold]
-fn detect() -> Level {
-    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-    let avx512 = is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512dq")
-        && is_x86_feature_detected!("avx512vl");
-    let (level, code) = match (avx2 && is_x86_feature_detected!("f16c"), avx512) {
-        (true, true) => (Level::Avx512, 3),
-        (true, false) => (Level::Avx2, 2),
-        (false, _) => (Level::Baseline, 1),
-    };
-    LEVEL.store(code, Ordering::Relaxed);
-    level
+    #[cold]
+    fn detect() -> Level {
+        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let avx512 = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl");
+        let (level, code) = match (avx2 && is_x86_feature_detected!("f16c"), avx512) {
+            (true, true) => (Level::Avx512, 3),
+            (true, false) => (Level::Avx2, 2),
+            (false, _) => (Level::Baseline, 1),
+        };
+        LEVEL.store(code, Ordering::Relaxed);
+        level
+    }
 }
 
 /// Defines a function whose body is compiled for each [`Level`] and dispatched at each call:

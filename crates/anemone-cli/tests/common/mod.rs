@@ -50,14 +50,42 @@ pub fn refused(dir: &Path, args: &[&str], code: i32, fragment: &str) {
 
 /// Arguments of a tiny run of `stories`, which takes a moment.
 pub const TINY_STORIES: &[&str] = &[
-    "train", "stories", "--examples", "40", "--vocab", "300", "--dim", "16", "--layers", "1", "--heads", "2", "--seq",
-    "16", "--batch", "2", "--eval-batches", "2",
+    "train",
+    "stories",
+    "--examples",
+    "40",
+    "--vocab",
+    "300",
+    "--dim",
+    "16",
+    "--layers",
+    "1",
+    "--heads",
+    "2",
+    "--seq",
+    "16",
+    "--batch",
+    "2",
+    "--eval-batches",
+    "2",
 ];
 
 /// Arguments of a tiny run of `cifar`, with augmentation.
 pub const TINY_CIFAR: &[&str] = &[
-    "train", "cifar", "--examples", "40", "--width", "4", "--batch", "4", "--eval-batches", "1", "--augment",
-    "crop-flip", "--optimizer", "sgd",
+    "train",
+    "cifar",
+    "--examples",
+    "40",
+    "--width",
+    "4",
+    "--batch",
+    "4",
+    "--eval-batches",
+    "1",
+    "--augment",
+    "crop-flip",
+    "--optimizer",
+    "sgd",
 ];
 
 /// Arguments of a tiny run of `mlp`.

@@ -49,15 +49,14 @@ pub(super) unsafe fn narrow(level: Level, lanes: &[u32], to: *mut u16) {
 /// The CPU has the features of `level`.
 #[inline]
 pub(super) unsafe fn round(level: Level, lanes: &mut [u32]) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        match level {
-            Level::Baseline => portable::round(lanes),
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => avx2::round(lanes),
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => avx512::round(lanes),
-        }
+    match level {
+        Level::Baseline => portable::round(lanes),
+        // SAFETY: the caller's promise.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { avx2::round(lanes) },
+        // SAFETY: the caller's promise.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { avx512::round(lanes) },
     }
 }
 

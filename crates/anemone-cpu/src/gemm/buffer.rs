@@ -1,4 +1,5 @@
-//! Working memory that outlives a call: grown once per thread, then reused, so that a product allocates nothing.
+//! Working memory that outlives a call: grown once per thread, then reused, so that a product allocates
+//! nothing.
 #![expect(unsafe_code, reason = "reinterprets cache lines as floats to get 64-byte alignment")]
 
 use std::cell::Cell;
@@ -26,7 +27,8 @@ impl Buffer {
     pub(super) fn floats(&mut self, len: usize) -> &mut [f32] {
         let lines = len.div_ceil(LINE);
         if self.lines.len() < lines {
-            // Dropped before the larger one is made: contents need not survive, and zeroed pages come for free.
+            // Dropped before the larger one is made: contents need not survive, and zeroed pages come for
+            // free.
             self.lines = Vec::new();
             self.lines = vec![Line([0.0; LINE]); lines];
         }
@@ -65,8 +67,8 @@ pub(super) fn with_task_buffers<R>(body: impl FnOnce(&mut TaskBuffers) -> R) -> 
     TASK.with(|cell| borrow(cell, body))
 }
 
-/// Runs `body` with this thread's call buffers, as [`with_task_buffers`] does. They are separate because the thread that
-/// waits for a call's tasks also runs some of them.
+/// Runs `body` with this thread's call buffers, as [`with_task_buffers`] does. They are separate because the
+/// thread that waits for a call's tasks also runs some of them.
 pub(super) fn with_call_buffers<R>(body: impl FnOnce(&mut CallBuffers) -> R) -> R {
     CALL.with(|cell| borrow(cell, body))
 }

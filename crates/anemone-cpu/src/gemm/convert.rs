@@ -11,8 +11,8 @@ pub fn widen(from: &[f16], to: &mut [f32]) {
     Isa::detect().widen(from, to);
 }
 
-/// Rounds fp32 values to fp16, to nearest-even; values beyond its range become infinite. Converts as many as the shorter
-/// slice holds.
+/// Rounds fp32 values to fp16, to nearest-even; values beyond its range become infinite. Converts as many as
+/// the shorter slice holds.
 pub fn narrow(from: &[f32], to: &mut [f16]) {
     Isa::detect().narrow(from, to);
 }

@@ -1,4 +1,5 @@
-//! Runs a product: checks it, packs what is shared, and hands the tasks of the [`plan`](super::plan) to the threads.
+//! Runs a product: checks it, packs what is shared, and hands the tasks of the [`plan`](super::plan) to the
+//! threads.
 
 use std::ops::Range;
 
@@ -16,12 +17,13 @@ use super::task::Task;
 
 /// Multiplies: `C = A · B`, or `C = C + A · B`, for every batch item, with an optional bias.
 ///
-/// `A` is `[M, K]`, `B` is `[K, N]`, `C` is `[M, N]`. Runs on the current rayon pool if there is enough work; the result
-/// is the same bits on any number of threads (see the [module](super) for the order of accumulation).
+/// `A` is `[M, K]`, `B` is `[K, N]`, `C` is `[M, N]`. Runs on the current rayon pool if there is enough work;
+/// the result is the same bits on any number of threads (see the [module](super) for the order of
+/// accumulation).
 ///
 /// # Errors
-/// [`GemmError`] if shapes do not fit, strides or batch strides reach beyond the data, or items of `C` may overlap; `C` is
-/// untouched then.
+/// [`GemmError`] if shapes do not fit, strides or batch strides reach beyond the data, or items of `C` may
+/// overlap; `C` is untouched then.
 pub fn gemm<'a>(
     a: impl Into<Source<'a>>,
     b: impl Into<Source<'a>>,
@@ -47,7 +49,17 @@ pub(super) fn gemm_on(
     let out = Output::new(c);
     with_call_buffers(|call| {
         let bias = WideBias::new(options.bias, &mut call.extra, isa);
-        let job = Job { isa, a, b, out, bias, batch: options.batch, items, accumulate: options.accumulate, turned: false };
+        let job = Job {
+            isa,
+            a,
+            b,
+            out,
+            bias,
+            batch: options.batch,
+            items,
+            accumulate: options.accumulate,
+            turned: false,
+        };
         match (job.a, job.b) {
             (Source::Matrix(a), Source::Matrix(b)) if a.rows == 1 || b.cols == 1 => {
                 gemv::run(&job, a, b, &mut call.a);
@@ -59,7 +71,13 @@ pub(super) fn gemm_on(
 }
 
 /// Checks everything that the unsafe code relies on.
-fn check(isa: Isa, a: Source<'_>, b: Source<'_>, c: &MatMut<'_>, options: &GemmOptions<'_>) -> Result<(), GemmError> {
+fn check(
+    isa: Isa,
+    a: Source<'_>,
+    b: Source<'_>,
+    c: &MatMut<'_>,
+    options: &GemmOptions<'_>,
+) -> Result<(), GemmError> {
     let ([m, k], [n, k_of_b]) = (a.lines_and_depth(Side::A), b.lines_and_depth(Side::B));
     if k != k_of_b {
         return Err(GemmError::Shape { what: "B", found: (k_of_b, n), expected: (k, n) });
@@ -89,7 +107,7 @@ fn check(isa: Isa, a: Source<'_>, b: Source<'_>, c: &MatMut<'_>, options: &GemmO
         Bias::PerRow(bias) => ("the bias per row", bias, m),
         Bias::PerColumn(bias) => ("the bias per column", bias, n),
     };
-    check_bounds(what, bias.len(), [(needed, 1)].into_iter())?;
+    check_bounds(what, bias.len(), [(needed, 1)])?;
     c.check(options.batch)
 }
 
@@ -219,7 +237,11 @@ impl Job<'_> {
         let [room_a, room_b] = rooms;
         let panels = |side: Side, source, lines: &Range<usize>, room| {
             let block = Block { source, side, isa: self.isa, item, lines: lines.clone(), k: chunk.k.clone() };
-            if plan.share[side.index()] { Panels::shared(&block, plan.parallel, room) } else { Panels::of(source) }
+            if plan.share[side.index()] {
+                Panels::shared(&block, plan.parallel, room)
+            } else {
+                Panels::of(source)
+            }
         };
         let a = panels(Side::A, self.a, &chunk.rows, room_a);
         let b = panels(Side::B, self.b, &chunk.cols, room_b);
@@ -265,7 +287,8 @@ impl Chunk {
     }
 }
 
-/// The range in parts of `step`; an empty range is one empty part, because a product over no `k` is zero, not nothing.
+/// The range in parts of `step`; an empty range is one empty part, because a product over no `k` is zero, not
+/// nothing.
 pub(super) fn parts(range: Range<usize>, step: usize) -> impl Iterator<Item = Range<usize>> {
     let step = step.max(1);
     (0..range.len().div_ceil(step).max(1)).map(move |i| {

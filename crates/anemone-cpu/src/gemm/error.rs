@@ -14,7 +14,9 @@ pub enum GemmError {
         len: usize,
     },
     /// The shapes of the operands do not fit each other.
-    #[error("{what} is {found:?} but the product needs {expected:?}; the shapes are A [M, K], B [K, N], C [M, N]")]
+    #[error(
+        "{what} is {found:?} but the product needs {expected:?}; the shapes are A [M, K], B [K, N], C [M, N]"
+    )]
     Shape {
         /// Which operand.
         what: &'static str,
@@ -25,10 +27,11 @@ pub enum GemmError {
     },
     /// Two elements of the output may share a place, so tasks could not write them independently.
     #[error(
-        "the strides of C may map two elements to one place; each stride must be larger than the reach of all smaller ones"
+        "the strides of C may map two elements to one place; make each larger than the reach of all smaller ones"
     )]
     OverlappingOutput,
-    /// A packed operand was given on the other side of the product, or was packed for another instruction set.
+    /// A packed operand was given on the other side of the product, or was packed for another instruction
+    /// set.
     #[error("a matrix packed as {packed} was given as {used}; pack it for the side on which it is used")]
     PackedSide {
         /// The side that it was packed for.

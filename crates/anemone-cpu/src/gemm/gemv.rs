@@ -1,5 +1,5 @@
-//! Products with a vector: each line of a matrix times one vector. Bound by reading the matrix, so it is read once, in
-//! order, straight from where it lies; the order of accumulation is that of the tile kernel.
+//! Products with a vector: each line of a matrix times one vector. Bound by reading the matrix, so it is read
+//! once, in order, straight from where it lies; the order of accumulation is that of the tile kernel.
 #![expect(unsafe_code, reason = "vector loads through pointers")]
 
 use super::K_BLOCK;
@@ -9,7 +9,8 @@ use super::matrix::{MatRef, Operand};
 use super::pack::{Lines, MAX_LANES};
 use super::simd::{Element, Simd};
 
-/// Products below this many multiply-adds run on the calling thread. Lower than for matrices: they wait for memory.
+/// Products below this many multiply-adds run on the calling thread. Lower than for matrices: they wait for
+/// memory.
 const PARALLEL_MIN: usize = 1 << 17;
 /// Lines per task, a whole number of stripes for every instruction set.
 const LINES_PER_TASK: usize = 2 * 192;
@@ -38,7 +39,7 @@ pub(super) fn run(job: &Job<'_>, a: MatRef<'_>, b: MatRef<'_>, room: &mut Buffer
             // SAFETY: these lines' outputs lie within C, which was checked, and belong to this task.
             unsafe { out.load_row(job.isa, sums) };
         }
-        let x = &vectors.data[if vectors.in_place { x_offset } else { index * depth }..][..depth];
+        let x = vectors.get(if vectors.in_place { x_offset } else { index * depth }, depth);
         for k in parts(0..depth, K_BLOCK) {
             let add = job.accumulate || k.start > 0;
             let strides = [matrix.row_stride, matrix.col_stride];
@@ -64,7 +65,12 @@ pub(super) fn run(job: &Job<'_>, a: MatRef<'_>, b: MatRef<'_>, room: &mut Buffer
 }
 
 /// The elements of a vector as fp32 without gaps: where they lie, or gathered for all items into `room`.
-fn gather<'a>(job: &Job<'_>, vector: MatRef<'a>, offset: impl Fn(usize) -> usize, room: &'a mut Buffer) -> Vectors<'a> {
+fn gather<'a>(
+    job: &Job<'_>,
+    vector: MatRef<'a>,
+    offset: impl Fn(usize) -> usize,
+    room: &'a mut Buffer,
+) -> Vectors<'a> {
     let depth = vector.cols;
     if let (Operand::F32(data), 1) = (vector.data, vector.col_stride) {
         return Vectors { data, in_place: true };
@@ -87,11 +93,19 @@ struct Vectors<'a> {
     in_place: bool,
 }
 
-/// `sums[j] = line j · x` over one block of `k`, or `+=` if the flag is set. The CPU must have the table's features.
+impl Vectors<'_> {
+    /// The vector that begins at `offset`. An empty one need not lie anywhere.
+    fn get(&self, offset: usize, depth: usize) -> &[f32] {
+        if depth == 0 { &[] } else { &self.data[offset..][..depth] }
+    }
+}
+
+/// `sums[j] = line j · x` over one block of `k`, or `+=` if the flag is set. The CPU must have the table's
+/// features.
 pub(super) type LinesFn<T> = unsafe fn(&Lines<'_, T>, &[f32], &mut [f32], bool);
 
-/// Vectors of sums kept at once when the lines are neighbours: long runs of each row of memory, and enough independent
-/// chains to hide the latency of the multiply-add.
+/// Vectors of sums kept at once when the lines are neighbours: long runs of each row of memory, and enough
+/// independent chains to hide the latency of the multiply-add.
 const STRIPE: usize = 12;
 
 /// How far ahead to fetch along a line, in elements.
@@ -105,7 +119,12 @@ const AHEAD: usize = 64;
 /// # Panics
 /// If `x` is shorter than the lines or `sums` has fewer elements than there are lines.
 #[inline(always)]
-pub(super) unsafe fn sum_lines<V: Simd, T: Element>(lines: &Lines<'_, T>, x: &[f32], sums: &mut [f32], add: bool) {
+pub(super) unsafe fn sum_lines<V: Simd, T: Element>(
+    lines: &Lines<'_, T>,
+    x: &[f32],
+    sums: &mut [f32],
+    add: bool,
+) {
     assert!(lines.depth <= x.len() && lines.lines <= sums.len(), "the vectors fit the matrix");
     let sums = &mut sums[..lines.lines];
     if lines.depth == 0 {
@@ -113,15 +132,9 @@ pub(super) unsafe fn sum_lines<V: Simd, T: Element>(lines: &Lines<'_, T>, x: &[f
             sums.fill(0.0);
         }
     } else if lines.along_k() {
-        for first in (0..lines.lines).step_by(2 * V::LANES) {
+        for first in (0..lines.lines).step_by(V::LANES) {
             // SAFETY: the caller's promise; `lines` checked its own bounds.
-            unsafe {
-                if first + V::LANES < lines.lines {
-                    sum_transposed::<V, T, 2>(lines, first, x, sums, add);
-                } else {
-                    sum_transposed::<V, T, 1>(lines, first, x, sums, add);
-                }
-            }
+            unsafe { sum_transposed::<V, T>(lines, first, x, sums, add) }
         }
     } else if lines.across_k() {
         // SAFETY: the caller's promise; each call keeps within `lines.lines`.
@@ -146,13 +159,13 @@ pub(super) unsafe fn sum_lines<V: Simd, T: Element>(lines: &Lines<'_, T>, x: &[f
     }
 }
 
-/// `GROUPS` times `LANES` lines whose elements are neighbours: square blocks are transposed in registers, so that each lane
-/// carries the chain of one line.
+/// `LANES` lines whose elements are neighbours: square blocks are transposed in registers, so that each lane carries the
+/// chain of one line.
 ///
 /// # Safety
 /// The CPU has the instruction set of `V`; `lines.along_k()`, `first < lines.lines`.
 #[inline(always)]
-unsafe fn sum_transposed<V: Simd, T: Element, const GROUPS: usize>(
+unsafe fn sum_transposed<V: Simd, T: Element>(
     lines: &Lines<'_, T>,
     first: usize,
     x: &[f32],
@@ -160,31 +173,26 @@ unsafe fn sum_transposed<V: Simd, T: Element, const GROUPS: usize>(
     add: bool,
 ) {
     let whole = lines.depth - lines.depth % V::LANES;
+    let mut lanes = [0.0; MAX_LANES];
     // SAFETY: lines beyond the last stand for the last; blocks end at `whole`; x holds `depth` elements.
     unsafe {
-        let mut chains = [V::splat(0.0); GROUPS];
+        let mut chain = V::splat(0.0);
         for k in (0..whole).step_by(V::LANES) {
-            for (g, chain) in chains.iter_mut().enumerate() {
-                let mut block = V::zero_block();
-                for (i, row) in block.as_mut().iter_mut().enumerate() {
-                    let at = lines.start(first + g * V::LANES + i).wrapping_add(k);
-                    V::prefetch(at.wrapping_add(AHEAD).cast());
-                    *row = T::load::<V>(at);
-                }
-                for (i, &column) in V::transpose(block).as_ref().iter().enumerate() {
-                    *chain = V::splat(*x.get_unchecked(k + i)).mul_add(column, *chain);
-                }
+            let mut block = V::zero_block();
+            for (i, row) in block.as_mut().iter_mut().enumerate() {
+                let at = lines.start(first + i).wrapping_add(k);
+                V::prefetch(at.wrapping_add(AHEAD).cast());
+                *row = T::load::<V>(at);
+            }
+            for (i, &column) in V::transpose(block).as_ref().iter().enumerate() {
+                chain = V::splat(*x.get_unchecked(k + i)).mul_add(column, chain);
             }
         }
-        for (g, &chain) in chains.iter().enumerate() {
-            let first = first + g * V::LANES;
-            let mut lanes = [0.0; MAX_LANES];
-            chain.store(lanes.as_mut_ptr());
-            for (j, sum) in sums.iter_mut().enumerate().skip(first).take(V::LANES) {
-                let chain = (whole..lines.depth).fold(lanes[j - first], |s, k| x[k].mul_add(lines.get(j, k), s));
-                *sum = if add { *sum + chain } else { chain };
-            }
-        }
+        chain.store(lanes.as_mut_ptr());
+    }
+    for (j, (sum, &lane)) in sums[first..].iter_mut().zip(&lanes[..V::LANES]).enumerate() {
+        let chain = (whole..lines.depth).fold(lane, |s, k| x[k].mul_add(lines.get(first + j, k), s));
+        *sum = if add { *sum + chain } else { chain };
     }
 }
 
@@ -200,7 +208,8 @@ unsafe fn sum_stripe<V: Simd, T: Element, const VECTORS: usize>(
     sums: &mut [f32],
     add: bool,
 ) {
-    // SAFETY: the stripe lies within the lines, whose bounds were checked; `x` holds `depth` elements and `sums` one per line.
+    // SAFETY: the stripe lies within the lines, whose bounds were checked; `x` holds `depth` elements and
+    // `sums` one per line.
     unsafe {
         let mut chains = [V::splat(0.0); VECTORS];
         let mut row = lines.start(first);

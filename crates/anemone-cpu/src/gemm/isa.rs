@@ -52,7 +52,8 @@ impl Isa {
         unsafe { (self.0.narrow)(from, to) }
     }
 
-    /// Packs lines into panels of `width`, which must be one of the [`Self::tile_sides`]; `dst` holds exactly them.
+    /// Packs lines into panels of `width`, which must be one of the [`Self::tile_sides`]; `dst` holds exactly
+    /// them.
     pub(super) fn pack<T: Dispatch>(self, lines: &Lines<'_, T>, dst: &mut [f32], width: usize) {
         assert!(self.tile_sides().contains(&width), "a panel is as wide as a tile");
         // SAFETY: an `Isa` exists only on a CPU that has its features; both widths suit the lanes (tested).
@@ -115,8 +116,9 @@ fn avx512() -> Option<Isa> {
 
 #[cfg(target_arch = "x86_64")]
 fn avx2() -> Option<Isa> {
-    let has =
-        is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
+    let has = is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c");
     has.then_some(Isa(&simd::avx2::KERNELS))
 }
 

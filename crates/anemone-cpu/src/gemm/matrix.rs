@@ -72,8 +72,8 @@ impl<'a> From<&'a mut [f16]> for OperandMut<'a> {
     }
 }
 
-/// A matrix to read: element `(r, c)` is `data[r * row_stride + c * col_stride]`. Strides count elements; a transposed
-/// view swaps them, a broadcast dimension has stride 0.
+/// A matrix to read: element `(r, c)` is `data[r * row_stride + c * col_stride]`. Strides count elements; a
+/// transposed view swaps them, a broadcast dimension has stride 0.
 #[derive(Debug, Clone, Copy)]
 pub struct MatRef<'a> {
     pub(super) data: Operand<'a>,
@@ -119,7 +119,8 @@ impl<'a> MatRef<'a> {
     }
 }
 
-/// A matrix to write: element `(r, c)` is `data[r * row_stride + c * col_stride]`. Fastest with `col_stride` 1 (or
+/// A matrix to write: element `(r, c)` is `data[r * row_stride + c * col_stride]`. Fastest with `col_stride`
+/// 1 (or
 /// `row_stride` 1); others cost one more pass over the output.
 #[derive(Debug)]
 pub struct MatMut<'a> {
@@ -134,8 +135,8 @@ impl<'a> MatMut<'a> {
     /// A `[rows, cols]` view with any strides that keep the elements apart.
     ///
     /// # Errors
-    /// [`GemmError::OutOfBounds`] if the last element lies beyond `data`; [`GemmError::OverlappingOutput`] if two elements
-    /// could share a place.
+    /// [`GemmError::OutOfBounds`] if the last element lies beyond `data`; [`GemmError::OverlappingOutput`] if
+    /// two elements could share a place.
     pub fn new(
         data: impl Into<OperandMut<'a>>,
         [rows, cols]: [usize; 2],
@@ -161,12 +162,15 @@ impl<'a> MatMut<'a> {
             own.into_iter().chain(batch.iter().map(|dim| (dim.count, dim.c)))
         };
         check_bounds("the output C", self.data.len(), dims())?;
-        // Visiting the strides from small to large without a buffer: the smallest not yet passed, ties refused below.
+        // Visiting the strides from small to large without a buffer: the smallest not yet passed, ties
+        // refused below.
         let mut reach = 0usize;
         let mut passed = None;
         loop {
             let pending = |&(count, stride): &(usize, usize)| count > 1 && passed.is_none_or(|p| stride > p);
-            let Some((count, stride)) = dims().filter(pending).min_by_key(|&(_, stride)| stride) else { break };
+            let Some((count, stride)) = dims().filter(pending).min_by_key(|&(_, stride)| stride) else {
+                break;
+            };
             let ties = dims().filter(|&(c, s)| c > 1 && s == stride).count();
             if stride <= reach || ties > 1 {
                 return Err(GemmError::OverlappingOutput);
@@ -225,9 +229,9 @@ impl<'a> From<&'a Packed> for Source<'a> {
     }
 }
 
-/// One batch dimension: how many items, and how far (in elements) the next item of each operand lies. Stride 0 shares an
-/// operand between items; a [`Source::Packed`] is always shared and a [`Source::Custom`] is told the flat item index, so
-/// their strides are ignored.
+/// One batch dimension: how many items, and how far (in elements) the next item of each operand lies. Stride
+/// 0 shares an operand between items; a [`Source::Packed`] is always shared and a [`Source::Custom`] is told
+/// the flat item index, so their strides are ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchDim {
     /// Number of items.
@@ -273,7 +277,8 @@ pub(super) fn check_bounds(
     if dims.clone().any(|(count, _)| count == 0) {
         return Ok(());
     }
-    let last = dims.try_fold(0usize, |sum, (count, stride)| sum.checked_add((count - 1).checked_mul(stride)?));
+    let last =
+        dims.try_fold(0usize, |sum, (count, stride)| sum.checked_add((count - 1).checked_mul(stride)?));
     match last {
         Some(last) if last < len => Ok(()),
         last => Err(GemmError::OutOfBounds { what, last: last.unwrap_or(usize::MAX), len }),

@@ -12,16 +12,16 @@
 //! c    = (((c_old + s_0) + s_1) + …) + bias                          blocks ascending, then rounded once
 //! ```
 //!
-//! where block `b` holds the [`K_BLOCK`] values of `k` from `b * K_BLOCK` on, every operation rounds to nearest-even in
-//! fp32 (fp16 operands are widened exactly), and `c_old` is left out (not zero) unless
-//! [`GemmOptions::accumulate`] is set. The last rounding, to fp16, happens only for an fp16 `C`. So the bits of a result
-//! do not depend on the machine, on the number of threads, or on how many other rows were computed beside it: one token
-//! decoded with a cache gives the bits that the whole sequence gives.
+//! where block `b` holds the [`K_BLOCK`] values of `k` from `b * K_BLOCK` on, every operation rounds to
+//! nearest-even in fp32 (fp16 operands are widened exactly), and `c_old` is left out (not zero) unless
+//! [`GemmOptions::accumulate`] is set. The last rounding, to fp16, happens only for an fp16 `C`. So the bits
+//! of a result do not depend on the machine, on the number of threads, or on how many other rows were
+//! computed beside it: one token decoded with a cache gives the bits that the whole sequence gives.
 //!
 //! # Parts
 //!
-//! [`matrix`] describes operands and checks them once; [`plan`] cuts the work; [`drive`] runs it; [`tile`] is the inner
-//! kernel, [`pack`] feeds it, [`gemv`] takes over when one side is a vector; [`simd`] holds the instruction sets.
+//! `matrix` describes operands and checks them once; `plan` cuts the work; `drive` and `task` run it; `tile` is the
+//! inner kernel, `pack` feeds it, `gemv` takes over when one side is a vector; `simd` holds the instruction sets.
 
 mod buffer;
 mod convert;
@@ -49,6 +49,7 @@ pub use matrix::{BatchDim, Bias, GemmOptions, MatMut, MatRef, Operand, OperandMu
 pub use pack::Pack;
 pub use packed::{Packed, Side};
 
-/// How many products one accumulation chain holds; see the order of accumulation above. A part of the meaning of
-/// every result, so it is the same for all instruction sets. 256 keeps a packed panel of `B` in the L1 cache.
+/// How many products one accumulation chain holds; see the order of accumulation above. A part of the meaning
+/// of every result, so it is the same for all instruction sets. 256 keeps a packed panel of `B` in the L1
+/// cache.
 pub const K_BLOCK: usize = 256;

@@ -70,7 +70,9 @@ impl Output {
                     isa.widen(std::slice::from_raw_parts(data, to.len()), to);
                 }
                 OutputData::F16(data) => {
-                    to.iter_mut().enumerate().for_each(|(i, x)| *x = (*data.add(i * self.col_stride)).to_f32());
+                    to.iter_mut()
+                        .enumerate()
+                        .for_each(|(i, x)| *x = (*data.add(i * self.col_stride)).to_f32());
                 }
                 OutputData::F32(data) => {
                     to.iter_mut().enumerate().for_each(|(i, x)| *x = *data.add(i * self.col_stride));
@@ -91,7 +93,9 @@ impl Output {
                     isa.narrow(from, std::slice::from_raw_parts_mut(data, from.len()));
                 }
                 OutputData::F16(data) => {
-                    from.iter().enumerate().for_each(|(i, &x)| *data.add(i * self.col_stride) = f16::from_f32(x));
+                    from.iter()
+                        .enumerate()
+                        .for_each(|(i, &x)| *data.add(i * self.col_stride) = f16::from_f32(x));
                 }
                 OutputData::F32(data) if self.col_stride == 1 => {
                     std::slice::from_raw_parts_mut(data, from.len()).copy_from_slice(from);

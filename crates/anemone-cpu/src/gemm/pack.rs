@@ -1,14 +1,16 @@
 //! Packing: operands rearranged into the panels that the tile kernel streams through.
 //!
-//! Both operands are sets of *lines* that run along `k`: the rows of `A`, the columns of `B`. A panel interleaves `width`
-//! lines: `width` values for the first `k`, then `width` for the next. So one routine packs both sides.
+//! Both operands are sets of *lines* that run along `k`: the rows of `A`, the columns of `B`. A panel
+//! interleaves `width` lines: `width` values for the first `k`, then `width` for the next. So one routine
+//! packs both sides.
 #![expect(unsafe_code, reason = "vector loads and stores through pointers")]
 
 use std::ops::Range;
 
 use super::simd::{Element, Simd};
 
-/// An operand that is made while it is packed, so that it never lies in memory as a whole (im2col, for example).
+/// An operand that is made while it is packed, so that it never lies in memory as a whole (im2col, for
+/// example).
 pub trait Pack: Sync {
     /// How many lines there are: rows of `A`, columns of `B`.
     fn lines(&self) -> usize;
@@ -20,13 +22,14 @@ pub trait Pack: Sync {
     /// dst[(p * k.len() + i) * width + j] = element k.start + i of line lines.start + p * width + j
     /// ```
     ///
-    /// for every `i` in `0..k.len()` and every line in `lines`; the last panel may be incomplete, and what is written to
-    /// its remaining places is never used. `dst` holds exactly `ceil(lines.len() / width)` panels. `item` is the flat
-    /// index of the batch item. Called from several threads at once, for different blocks.
+    /// for every `i` in `0..k.len()` and every line in `lines`; the last panel may be incomplete, and what is
+    /// written to its remaining places is never used. `dst` holds exactly `ceil(lines.len() / width)` panels.
+    /// `item` is the flat index of the batch item. Called from several threads at once, for different blocks.
     fn pack(&self, item: usize, lines: Range<usize>, k: Range<usize>, width: usize, dst: &mut [f32]);
 }
 
-/// Packs the lines into panels of `width`; `dst` holds exactly those panels. The CPU must have the table's features.
+/// Packs the lines into panels of `width`; `dst` holds exactly those panels. The CPU must have the table's
+/// features.
 pub(super) type PackFn<T> = unsafe fn(&Lines<'_, T>, &mut [f32], usize);
 
 /// A block of strided lines: element `i` of line `j` is `data[j * line_stride + i * k_stride]`.
@@ -40,8 +43,8 @@ pub(super) struct Lines<'a, T> {
 }
 
 impl<'a, T: Element> Lines<'a, T> {
-    /// The block of `lines` and `k` out of data that was checked to hold it: once more here, because unsafe code trusts it.
-    /// Line 0 begins at `offset`.
+    /// The block of `lines` and `k` out of data that was checked to hold it: once more here, because unsafe
+    /// code trusts it. Line 0 begins at `offset`.
     pub(super) fn new(
         data: &'a [T],
         offset: usize,
@@ -54,11 +57,15 @@ impl<'a, T: Element> Lines<'a, T> {
             return Self { data: &[], lines: count, depth: 0, line_stride, k_stride };
         }
         let data = &data[offset + lines.start * line_stride + k.start * k_stride..];
-        assert!((count - 1) * line_stride + (depth - 1) * k_stride < data.len(), "lines lie within their data");
+        assert!(
+            (count - 1) * line_stride + (depth - 1) * k_stride < data.len(),
+            "lines lie within their data"
+        );
         Self { data, lines: count, depth, line_stride, k_stride }
     }
 
-    /// Where line `line` begins; lines beyond the last stand for the last, so that kernels may always read whole groups.
+    /// Where line `line` begins; lines beyond the last stand for the last, so that kernels may always read
+    /// whole groups.
     #[inline(always)]
     pub(super) fn start(&self, line: usize) -> *const T {
         self.data.as_ptr().wrapping_add(line.min(self.lines - 1) * self.line_stride)
@@ -126,10 +133,12 @@ pub(super) unsafe fn pack_lines<V: Simd, T: Element>(lines: &Lines<'_, T>, dst: 
     }
 }
 
-/// Packs `LANES` lines, from `first` on, whose elements are neighbours: square blocks, transposed in registers.
+/// Packs `LANES` lines, from `first` on, whose elements are neighbours: square blocks, transposed in
+/// registers.
 ///
 /// # Safety
-/// As [`pack_lines`]; `lines.along_k()`; `panel` is one panel and `group + LANES <= width`, unless `group` is 0.
+/// As [`pack_lines`]; `lines.along_k()`; `panel` is one panel and `group + LANES <= width`, unless `group` is
+/// 0.
 #[inline(always)]
 unsafe fn pack_transposed<V: Simd, T: Element>(
     lines: &Lines<'_, T>,
@@ -158,7 +167,8 @@ unsafe fn pack_transposed<V: Simd, T: Element>(
             V::transpose(block)
         };
         let at = k * width + group;
-        // SAFETY: the caller's promise about the CPU; the last store of the first branch ends within the panel.
+        // SAFETY: the caller's promise about the CPU; the last store of the first branch ends within the
+        // panel.
         unsafe {
             if at + (V::LANES - 1) * width + V::LANES <= panel.len() {
                 let to = panel.as_mut_ptr().add(at);
@@ -186,8 +196,8 @@ unsafe fn store_last<V: Simd>(block: &V::Block, panel: &mut [f32], at: usize, wi
     }
 }
 
-/// Stores a vector at `at`, of which `wanted` lanes count. Where there is room all lanes are stored: those that do not
-/// count land on places that are written later.
+/// Stores a vector at `at`, of which `wanted` lanes count. Where there is room all lanes are stored: those
+/// that do not count land on places that are written later.
 ///
 /// # Safety
 /// The CPU has the instruction set of `V`.
@@ -237,9 +247,8 @@ unsafe fn pack_rows<V: Simd, T: Element, const VECTORS: usize>(
 ) {
     let panel_len = width * lines.depth;
     // Panels whose vectors hold only lines of this block; one at most is left over per row.
-    let whole = (0..dst.len() / panel_len)
-        .take_while(|p| p * width + VECTORS * V::LANES <= lines.lines)
-        .count();
+    let whole =
+        (0..dst.len() / panel_len).take_while(|p| p * width + VECTORS * V::LANES <= lines.lines).count();
     // A vector wider than the panel spills into the next row, so the last row has none.
     let rows = if width < V::LANES { lines.depth - 1 } else { lines.depth };
     for k in 0..rows {
@@ -247,7 +256,8 @@ unsafe fn pack_rows<V: Simd, T: Element, const VECTORS: usize>(
         let mut to = dst.as_mut_ptr().wrapping_add(k * width);
         for _ in 0..whole {
             for v in 0..VECTORS {
-                // SAFETY: the lanes are lines of this block; the vector, with its spill, ends within the panel.
+                // SAFETY: the lanes are lines of this block; the vector, with its spill, ends within the
+                // panel.
                 unsafe { T::load::<V>(from.add(v * V::LANES)).store(to.add(v * V::LANES)) }
             }
             from = from.wrapping_add(width);

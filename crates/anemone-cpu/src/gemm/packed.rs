@@ -41,8 +41,8 @@ impl Side {
     }
 }
 
-/// A matrix in the panels that the kernels of this machine read, as fp32. Worth it for an operand that is used again and
-/// again unchanged.
+/// A matrix in the panels that the kernels of this machine read, as fp32. Worth it for an operand that is
+/// used again and again unchanged.
 pub struct Packed {
     data: Buffer,
     pub(super) side: Side,
@@ -65,7 +65,8 @@ impl Packed {
     pub(super) fn from_source(source: Source<'_>, side: Side, isa: Isa) -> Self {
         let [lines, depth] = source.lines_and_depth(side);
         let mut data = Buffer::default();
-        Block { source, side, isa, item: Item::default(), lines: 0..lines, k: 0..depth }.pack_all(&mut data, false);
+        Block { source, side, isa, item: Item::default(), lines: 0..lines, k: 0..depth }
+            .pack_all(&mut data, false);
         Self { data, side, isa, lines, depth }
     }
 
@@ -110,7 +111,8 @@ pub(super) struct Block<'a> {
 const PANELS_PER_TASK: usize = 8;
 
 impl Block<'_> {
-    /// Packs a part that spans any stretch of `k`: the panels of the first [`K_BLOCK`], then those of the next, and so on.
+    /// Packs a part that spans any stretch of `k`: the panels of the first [`K_BLOCK`], then those of the
+    /// next, and so on.
     fn pack_all<'b>(&self, room: &'b mut Buffer, parallel: bool) -> &'b [f32] {
         let width = self.side.width(self.isa);
         let padded = self.lines.len().next_multiple_of(width);
@@ -145,8 +147,12 @@ impl Block<'_> {
                     Side::B => ([matrix.col_stride, matrix.row_stride], self.item.b),
                 };
                 match matrix.data {
-                    Operand::F32(data) => self.isa.pack(&Lines::new(data, offset, strides, lines, k), dst, width),
-                    Operand::F16(data) => self.isa.pack(&Lines::new(data, offset, strides, lines, k), dst, width),
+                    Operand::F32(data) => {
+                        self.isa.pack(&Lines::new(data, offset, strides, lines, k), dst, width)
+                    }
+                    Operand::F16(data) => {
+                        self.isa.pack(&Lines::new(data, offset, strides, lines, k), dst, width)
+                    }
                 }
             }
             Source::Custom(custom) => custom.pack(self.item.index, lines, k, width, dst),
@@ -192,13 +198,14 @@ impl<'a> Panels<'a> {
         Self::Ready { data, line: block.lines.start, lines, k: block.k.start }
     }
 
-    /// Whether panels are best packed one by one, just before they are used: lines whose elements are neighbours.
+    /// Whether panels are best packed one by one, just before they are used: lines whose elements are
+    /// neighbours.
     pub(super) fn is_packed_by_panel(&self) -> bool {
         matches!(self, Self::Local(Source::Matrix(matrix)) if matrix.row_stride != 1)
     }
 
-    /// The panels for `lines`, which begin a panel, and `k`, which begins a block of [`K_BLOCK`]; `room` is for those that
-    /// must still be packed.
+    /// The panels for `lines`, which begin a panel, and `k`, which begins a block of [`K_BLOCK`]; `room` is
+    /// for those that must still be packed.
     pub(super) fn block<'b>(
         &self,
         (side, isa, item): (Side, Isa, Item),
@@ -215,7 +222,11 @@ impl<'a> Panels<'a> {
             }
             Self::Local(source) => {
                 let dst = room.floats(lines.len().next_multiple_of(side.width(isa)) * k.len());
-                Block { source, side, isa, item, lines: lines.clone(), k: k.clone() }.pack(lines.clone(), k.clone(), dst);
+                Block { source, side, isa, item, lines: lines.clone(), k: k.clone() }.pack(
+                    lines.clone(),
+                    k.clone(),
+                    dst,
+                );
                 dst
             }
         }

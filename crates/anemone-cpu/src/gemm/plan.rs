@@ -1,17 +1,19 @@
 //! How a product is cut into tasks. Pure arithmetic; nothing here can change a result, only its speed.
 //!
-//! `K` is never cut between tasks. One side of `C`, the longer, is cut into stripes. A task packs its stripe of the long
-//! operand itself, block by block, into its own cache; the short operand, which every stripe needs, is packed once
-//! beforehand and shared. If that gives too few tasks, the short side is cut too and both operands are shared. A batch of
-//! small products is cut into its items, each packing what it needs.
+//! `K` is never cut between tasks. One side of `C`, the longer, is cut into stripes. A task packs its stripe
+//! of the long operand itself, block by block, into its own cache; the short operand, which every stripe
+//! needs, is packed once beforehand and shared. If that gives too few tasks, the short side is cut too and
+//! both operands are shared. A batch of small products is cut into its items, each packing what it needs.
 
 use super::K_BLOCK;
 
-/// Products below this many multiply-adds run on the calling thread: waking another one costs a few microseconds.
+/// Products below this many multiply-adds run on the calling thread: waking another one costs a few
+/// microseconds.
 pub(super) const PARALLEL_MIN: usize = 1 << 20;
 /// Batch items of at least this many multiply-adds are cut into stripes one after the other.
 const LARGE_ITEM: usize = 1 << 24;
-/// Floats of one operand that a task packs for itself: with the other operand's panels they stay in the L2 cache.
+/// Floats of one operand that a task packs for itself: with the other operand's panels they stay in the L2
+/// cache.
 const LOCAL_LEN: usize = 96 << 10;
 /// Floats of a tile of sums, when the output cannot hold them.
 const SUMS_LEN: usize = 64 << 10;
@@ -19,6 +21,8 @@ const SUMS_LEN: usize = 64 << 10;
 const SHARED_LEN: usize = 1 << 20;
 /// The longest stretch of `k` packed at once for all tasks.
 const SHARED_DEPTH: usize = 16 * K_BLOCK;
+/// The longest stretch of `k` packed at once for all tasks if `K` cannot be cut. Beyond it, tasks pack for themselves.
+const LONGEST_SHARED: usize = 1 << 16;
 /// Tasks per thread, so that a thread that was late or slow can be helped out.
 const TASKS_PER_THREAD: usize = 4;
 
@@ -74,9 +78,9 @@ fn local_lines(problem: &Problem, side: usize) -> usize {
 
 fn plan_items(problem: &Problem, parallel: bool) -> Plan {
     let mut block = problem.sides;
-    for side in 0..2 {
+    for (side, lines) in block.iter_mut().enumerate() {
         if !problem.ready[side] {
-            block[side] = block[side].min(local_lines(problem, side));
+            *lines = local_lines(problem, side).min(*lines);
         }
     }
     if parallel && problem.items < 2 * problem.threads {
@@ -101,7 +105,11 @@ fn plan_stripes(problem: &Problem, parallel: bool) -> Plan {
     let stripes = block[long].div_ceil(local_lines(problem, long)).max(wanted);
     block[long] = cut(block[long], stripes, problem.widths[long]);
     let stripes = problem.sides[long].div_ceil(block[long]);
-    if stripes < wanted {
+    let few_rows = long == 0 && problem.sides[0].div_ceil(problem.widths[0]) < wanted;
+    if parallel && few_rows && !problem.ready[0] {
+        // Whole panels would come out uneven. A task that packs its own rows may begin anywhere.
+        block[0] = problem.sides[0].div_ceil(problem.threads);
+    } else if stripes < wanted {
         block[short] = cut(block[short], wanted.div_ceil(stripes), problem.widths[short]);
     }
     limit_sums(problem, &mut block);
@@ -111,15 +119,16 @@ fn plan_stripes(problem: &Problem, parallel: bool) -> Plan {
     let mut share = [false; 2];
     let mut chunk = [problem.sides[0], problem.sides[1], problem.depth];
     for side in 0..2 {
-        share[side] = !problem.ready[side] && block[1 - side] < problem.sides[1 - side];
+        let repeated = block[1 - side] < problem.sides[1 - side];
+        share[side] = repeated && !problem.ready[side] && depth <= LONGEST_SHARED;
         if share[side] {
             chunk[2] = depth;
             let lines = (SHARED_LEN / depth.max(1)).max(8 * problem.widths[side]);
             chunk[side] = chunk[side].min(lines.next_multiple_of(problem.widths[side]));
         }
     }
-    for side in 0..2 {
-        block[side] = block[side].min(chunk[side]);
+    for (lines, most) in block.iter_mut().zip(chunk) {
+        *lines = most.min(*lines);
     }
     Plan { parallel, over_items: false, chunk, block, share }
 }

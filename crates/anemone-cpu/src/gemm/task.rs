@@ -1,5 +1,8 @@
 //! One task: a block of `C` over a stretch of `k`, by one thread.
-#![expect(unsafe_code, reason = "passes pointers into packed panels and into its part of the output to the kernel")]
+#![expect(
+    unsafe_code,
+    reason = "passes pointers into packed panels and into its part of the output to the kernel"
+)]
 
 use std::ops::Range;
 
@@ -14,13 +17,15 @@ use super::tile::Tile;
 
 /// Up to how many panels of `B` the rows of `A` are not worth packing for.
 const DIRECT_PANELS: usize = 3;
-/// Rows this many floats apart (or a multiple) compete for the same few places of the L1 cache; they are packed.
+/// Rows this many floats apart (or a multiple) compete for the same few places of the L1 cache; they are
+/// packed.
 const ALIASING_STRIDE: usize = 512;
 
 /// The most floats of a tile of any instruction set.
 const MAX_TILE: usize = 14 * 32;
 
-/// A block of the output and what it is made of. No two tasks that run at the same time have a common element of `C`.
+/// A block of the output and what it is made of. No two tasks that run at the same time have a common element
+/// of `C`.
 pub(super) struct Task<'a> {
     pub(super) job: &'a Job<'a>,
     pub(super) item: Item,
@@ -31,7 +36,8 @@ pub(super) struct Task<'a> {
     pub(super) b: Panels<'a>,
 }
 
-/// Where sums go: rows of floats, `stride` apart. Rows may be written beyond the block's columns if they are `padded`.
+/// Where sums go: rows of floats, `stride` apart. Rows may be written beyond the block's columns if they are
+/// `padded`.
 #[derive(Clone, Copy)]
 struct Sums {
     data: *mut f32,
@@ -44,8 +50,7 @@ impl Task<'_> {
     pub(super) fn run(&self) {
         let (job, chunk) = (self.job, &self.chunk);
         let out = job.out;
-        let out =
-            out.at(self.item.c + chunk.rows.start * out.row_stride + chunk.cols.start * out.col_stride);
+        let out = out.at(self.item.c + chunk.rows.start * out.row_stride + chunk.cols.start * out.col_stride);
         with_task_buffers(|buffers| {
             if let Some(data) = out.direct() {
                 let sums = Sums { data, stride: out.row_stride, padded: false };
@@ -55,14 +60,19 @@ impl Task<'_> {
             let (rows, cols) = (chunk.rows.len(), chunk.cols.len());
             let stride = cols.next_multiple_of(Side::B.width(job.isa));
             let tile = buffers.sums.floats(rows * stride);
-            // SAFETY: the rows lie within C and no other task touches them; the tile has room for whole panels.
+            // SAFETY: the rows lie within C and no other task touches them; the tile has room for whole
+            // panels.
             unsafe {
                 if job.accumulate {
                     for (r, row) in tile.chunks_exact_mut(stride).enumerate() {
                         out.at(r * out.row_stride).load_row(job.isa, &mut row[..cols]);
                     }
                 }
-                self.sum(Sums { data: tile.as_mut_ptr(), stride, padded: true }, &mut buffers.a, &mut buffers.b);
+                self.sum(
+                    Sums { data: tile.as_mut_ptr(), stride, padded: true },
+                    &mut buffers.a,
+                    &mut buffers.b,
+                );
                 for (r, row) in tile.chunks_exact(stride).enumerate() {
                     out.at(r * out.row_stride).store_row(job.isa, &row[..cols]);
                 }
@@ -73,7 +83,8 @@ impl Task<'_> {
     /// Adds up the blocks of `k`, and the bias after the last one.
     ///
     /// # Safety
-    /// `sums` has a row for each row of the block, with all its columns (or whole panels if padded), for this task alone.
+    /// `sums` has a row for each row of the block, with all its columns (or whole panels if padded), for this
+    /// task alone.
     unsafe fn sum(&self, sums: Sums, room_a: &mut Buffer, room_b: &mut Buffer) {
         let (job, chunk) = (self.job, &self.chunk);
         for k in parts(chunk.k.clone(), K_BLOCK) {
@@ -93,9 +104,12 @@ impl Task<'_> {
         }
     }
 
-    /// The rows of `A`, if reading them where they lie is faster than packing them: when few columns share the packing.
+    /// The rows of `A`, if reading them where they lie is faster than packing them: when few columns share
+    /// the packing.
     fn direct_rows(&self, k: &Range<usize>) -> Option<Lines<'_, f32>> {
-        let Panels::Local(Source::Matrix(MatRef { data: Operand::F32(data), row_stride, col_stride: 1, .. })) = self.a
+        let Panels::Local(Source::Matrix(MatRef {
+            data: Operand::F32(data), row_stride, col_stride: 1, ..
+        })) = self.a
         else {
             return None;
         };
@@ -105,7 +119,8 @@ impl Task<'_> {
             .then(|| Lines::new(data, self.item.a, [row_stride, 1], self.chunk.rows.clone(), k.clone()))
     }
 
-    /// Adds one block of `k` to some rows, tile by tile: a panel of `A` stays in the L1 cache while the panels of `B` pass by.
+    /// Adds one block of `k` to some rows, tile by tile: a panel of `A` stays in the L1 cache while the
+    /// panels of `B` pass by.
     ///
     /// # Safety
     /// As [`Self::sum`].
@@ -177,7 +192,8 @@ struct Operands<'a> {
 /// Adds one tile; one that ends within a vector is made beside the output first.
 ///
 /// # Safety
-/// `panels.a` is as in [`Tile`]; `at` has `rows` rows of `cols` writable floats, or of whole vectors if padded, for this thread alone.
+/// `panels.a` is as in [`Tile`]; `at` has `rows` rows of `cols` writable floats, or of whole vectors if
+/// padded, for this thread alone.
 #[inline]
 unsafe fn add_tile(isa: Isa, panels: &Operands<'_>, [rows, cols]: [usize; 2], at: Sums) {
     let nr = Side::B.width(isa);

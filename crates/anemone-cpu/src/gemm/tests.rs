@@ -1,5 +1,5 @@
-//! The product against a naive one in f64, and against itself: other instruction sets, thread counts and ways to hand over
-//! the operands must give the same bits.
+//! The product against a naive one in f64, and against itself: other instruction sets, thread counts and ways
+//! to hand over the operands must give the same bits.
 
 use half::f16;
 use proptest::prelude::*;
@@ -175,9 +175,11 @@ impl Case {
                     let at = item * c_item + row * c_stride[0] + col * c_stride[1];
                     untouched[at] = false;
                     let old = if self.accumulate { f64::from(c[at]) } else { 0.0 };
-                    let bias = [0.0, bias[row.min(bias.len() - 1)], bias[col], bias[row], bias[col]][self.bias as usize];
+                    let bias = [0.0, bias[row.min(bias.len() - 1)], bias[col], bias[row], bias[col]]
+                        [self.bias as usize];
                     let expected = (0..self.k).map(element).sum::<f64>() + old + f64::from(bias);
-                    // One rounding per link of the chain and per block, each relative to at most the sum of magnitudes.
+                    // One rounding per link of the chain and per block, each relative to at most the sum of
+                    // magnitudes.
                     let roundings = (self.k.min(K_BLOCK) + self.k / K_BLOCK + 3) as f64;
                     let magnitude = (0..self.k).map(|k| element(k).abs()).sum::<f64>() + old.abs() + 1.0;
                     let last = if self.half[2] { 5e-4 * expected.abs() + 1e-7 } else { 0.0 };
@@ -218,7 +220,17 @@ fn side() -> impl Strategy<Value = usize> {
 fn cases() -> impl Strategy<Value = Case> {
     let depth = prop_oneof![1 => Just(0usize), 5 => 1usize..70, 2 => 250usize..262, 1 => 500usize..800];
     let half = prop::array::uniform3(any::<bool>());
-    (side(), side(), depth, 1usize..4, (layout(), layout(), out_layout()), half, any::<bool>(), 0u8..5, any::<u32>())
+    (
+        side(),
+        side(),
+        depth,
+        1usize..4,
+        (layout(), layout(), out_layout()),
+        half,
+        any::<bool>(),
+        0u8..5,
+        any::<u32>(),
+    )
         .prop_map(|(m, n, k, items, (a, b, c), half, accumulate, bias, seed)| Case {
             m,
             n,
@@ -267,6 +279,7 @@ fn the_number_of_threads_changes_no_bit() {
         plain(256, 300, 160),
         plain(300, 257, 33),
         plain(40, 2000, 700),
+        plain(64, 1000, 27),
         plain(1, 768, 3000),
         plain(3000, 513, 1),
         Case { items: 12, ..plain(64, 48, 64) },
@@ -288,7 +301,11 @@ fn the_number_of_threads_changes_no_bit() {
 #[test]
 fn a_product_cut_into_chunks_is_right() {
     // More than the shared packing holds at once, along every side.
-    for case in [plain(70, 9000, 40), plain(300, 4100, 270), Case { half: [false, false, true], ..plain(20, 9000, 150) }] {
+    for case in [
+        plain(70, 9000, 40),
+        plain(300, 4100, 270),
+        Case { half: [false, false, true], ..plain(20, 9000, 150) },
+    ] {
         let case = Case { accumulate: true, bias: 1, ..case };
         let found = in_pool(2, || case.run(Isa::detect(), Hand::Strided));
         case.check(&found, 37);
@@ -356,7 +373,10 @@ fn conversions_agree_with_the_scalar_ones() {
         }
         for (float, half) in floats.iter().zip(&narrow) {
             let expected = f16::from_f32(*float);
-            assert!(half.to_bits() == expected.to_bits() || (half.is_nan() && float.is_nan()), "{isa:?} {float}");
+            assert!(
+                half.to_bits() == expected.to_bits() || (half.is_nan() && float.is_nan()),
+                "{isa:?} {float}"
+            );
         }
     }
 }
@@ -395,10 +415,27 @@ fn a_strided_output_takes_the_items_of_a_batch_apart() {
 }
 
 #[test]
+fn a_product_over_no_k_is_zero_or_the_old_values() {
+    let nothing: [f32; 0] = [];
+    let batch = [BatchDim { count: 2, a: 5, b: 7, c: 6 }];
+    for (shape, accumulate) in [([2, 3], false), ([2, 3], true), ([1, 6], false), ([6, 1], true)] {
+        let mut c = [7.0f32; 12];
+        let left = MatRef::row_major(&nothing[..], [shape[0], 0]).unwrap();
+        let right = MatRef::row_major(&nothing[..], [0, shape[1]]).unwrap();
+        let out = MatMut::row_major(&mut c[..], shape).unwrap();
+        gemm(left, right, out, &GemmOptions { batch: &batch, accumulate, bias: Bias::None }).unwrap();
+        assert_eq!(c, [if accumulate { 7.0 } else { 0.0 }; 12]);
+    }
+}
+
+#[test]
 fn wrong_requests_are_refused() {
-    let a = vec![0.0f32; 12];
-    let mut c = vec![0.0f32; 16];
-    assert!(matches!(MatRef::row_major(&a[..], [4, 4]), Err(GemmError::OutOfBounds { last: 15, len: 12, .. })));
+    let a = [0.0f32; 12];
+    let mut c = [0.0f32; 16];
+    assert!(matches!(
+        MatRef::row_major(&a[..], [4, 4]),
+        Err(GemmError::OutOfBounds { last: 15, len: 12, .. })
+    ));
     assert!(matches!(MatRef::new(&a[..], [2, 2], [usize::MAX, 1]), Err(GemmError::OutOfBounds { .. })));
     assert!(matches!(MatMut::new(&mut c[..], [4, 4], [1, 1]), Err(GemmError::OverlappingOutput)));
     assert!(matches!(MatMut::new(&mut c[..], [4, 4], [0, 1]), Err(GemmError::OverlappingOutput)));

@@ -6,14 +6,15 @@ use super::simd::Simd;
 /// Floats in a cache line.
 const CACHE_LINE: usize = 16;
 
-/// How many rows of the panel of `B`, which comes from the L2 cache, to fetch ahead. Worth 5 to 10 % on a Cascade Lake.
+/// How many rows of the panel of `B`, which comes from the L2 cache, to fetch ahead. Worth 5 to 10 % on a
+/// Cascade Lake.
 const B_AHEAD: usize = 16;
 
 /// The arguments of a tile kernel.
 ///
 /// # Safety
-/// Whoever calls a kernel promises: `a` has `depth * mr` readable floats, or, if `a_stride` is given, `rows` rows that far
-/// apart of `depth` readable floats; `b` has `depth * nr`, and `c` has `rows` rows,
+/// Whoever calls a kernel promises: `a` has `depth * mr` readable floats, or, if `a_stride` is given, `rows`
+/// rows that far apart of `depth` readable floats; `b` has `depth * nr`, and `c` has `rows` rows,
 /// `c_stride` apart, of `vectors * LANES` floats that are readable, writable and touched by no other thread;
 /// `1 <= rows <= mr`, `1 <= vectors * LANES <= nr`.
 pub(super) struct Tile {
@@ -35,7 +36,8 @@ pub(super) struct Tile {
 /// Computes one chain per element over `depth`, then stores it or adds it to `C`.
 ///
 /// # Safety
-/// See [`Tile`]; the CPU has the instruction set of `V`, and `ROWS`, `VECTORS` are the tile's `rows` and `vectors`.
+/// See [`Tile`]; the CPU has the instruction set of `V`, and `ROWS`, `VECTORS` are the tile's `rows` and
+/// `vectors`.
 #[inline(always)]
 pub(super) unsafe fn tile<V: Simd, const ROWS: usize, const VECTORS: usize, const MR: usize>(tile: &Tile) {
     // SAFETY: every access lies in the ranges that `Tile` describes.

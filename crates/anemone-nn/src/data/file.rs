@@ -68,12 +68,12 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()>
 
 /// Temporary files are private to their owner; data files are not.
 #[cfg(unix)]
-fn set_usual_permissions(file: &File) -> std::io::Result<()> {
+pub(crate) fn set_usual_permissions(file: &File) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     file.set_permissions(std::fs::Permissions::from_mode(0o644))
 }
 
 #[cfg(not(unix))]
-fn set_usual_permissions(_file: &File) -> std::io::Result<()> {
+pub(crate) fn set_usual_permissions(_file: &File) -> std::io::Result<()> {
     Ok(())
 }

@@ -107,7 +107,7 @@ impl<'b> Generator<'b> {
                 "is there already: another generator works on these states; use that one or drop it";
             return Err(NnError::config(format!("state `{}`", cache.name), message));
         }
-        let decode = Pass::compile(program, 1, weights, backend)?;
+        let decode = Pass::compile(program, 1, weights, backend).inspect_err(|_| remove(&caches, weights))?;
         Ok(Generator {
             model: model.clone(),
             backend,
@@ -281,10 +281,14 @@ impl<'b> Generator<'b> {
 impl Drop for Generator<'_> {
     /// The caches are of no use to whoever owns the weights.
     fn drop(&mut self) {
-        let mut guard = self.states.lock();
-        for cache in &self.caches {
-            guard.remove(&cache.name);
-        }
+        remove(&self.caches, &self.states);
+    }
+}
+
+fn remove(caches: &[StateSpec], states: &States) {
+    let mut guard = states.lock();
+    for cache in caches {
+        guard.remove(&cache.name);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::program::StateSpec;
 use crate::NnError;
+use crate::data::file::set_usual_permissions;
 use anemone_runtime::{States, Tensor};
 use memmap2::Mmap;
 use mil::{DataType, TensorType};
@@ -85,6 +86,7 @@ pub(crate) fn write_atomically(
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     write(file.as_file_mut()).map_err(failed)?;
+    set_usual_permissions(file.as_file()).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     // The rename itself must survive a power cut too.

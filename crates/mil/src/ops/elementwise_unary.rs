@@ -43,7 +43,7 @@ pub static OPS: &[OpDecl] = &[
     unary("cosh", "Hyperbolic cosine.", &[X_FLOAT]),
     unary("erf", "Gauss error function.", &[X_FLOAT]),
     unary("exp", "e to the power of `x`.", &[X_FLOAT]),
-    unary("exp2", "2 to the power of `x`.", &[X_FLOAT]),
+    unary("exp2", "2 to the power of `x`.", &[X_NUMBER]),
     unary("floor", "Rounds down to an integer.", &[X_FLOAT]),
     unary("round", "Rounds to the nearest integer, halves to even.", &[X_FLOAT]),
     unary("sign", "-1, 0 or 1.", &[X_NUMBER]),

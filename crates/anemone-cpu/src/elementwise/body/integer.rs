@@ -34,6 +34,8 @@ macro_rules! binary {
 
 unary! {
     Abs: |x| x.wrapping_abs();
+    // 0 below 1 and from 2^32 on, as `Pow` has it.
+    Exp2: |x| if (0..32).contains(&x) { 1i32 << x } else { 0 };
     Sign: |x| x.signum();
     Square: |x| x.wrapping_mul(x);
 }

@@ -158,6 +158,7 @@ fn integers(code: Code, request: &Request) -> Option<Found> {
         Code::Less => request.light::<truth::LessInt>(),
         Code::LessEqual => request.light::<truth::LessEqualInt>(),
         Code::Abs => request.unary::<integer::Abs>(),
+        Code::Exp2 => request.unary::<integer::Exp2>(),
         Code::Sign => request.unary::<integer::Sign>(),
         Code::Square => request.unary::<integer::Square>(),
         Code::ThresholdInt => request.unary::<integer::Threshold>(),

@@ -1,5 +1,5 @@
-//! AVX2 with FMA and F16C: 16 registers of 8 lanes. A tile of 6 rows by 2 vectors keeps 12 accumulators, two vectors of `B`
-//! and one broadcast element of `A` in them.
+//! AVX2 with FMA and F16C: 16 registers of 8 lanes. A tile of 6 rows by 2 vectors keeps 12 accumulators, two
+//! vectors of `B` and one broadcast element of `A` in them.
 #![expect(unsafe_code, reason = "vector intrinsics")]
 
 use std::arch::x86_64::*;

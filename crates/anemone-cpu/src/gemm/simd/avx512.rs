@@ -1,5 +1,5 @@
-//! AVX-512F: 32 registers of 16 lanes. A tile of 14 rows by 2 vectors keeps 28 accumulators, two vectors of `B` and one
-//! broadcast element of `A` in them, and issues 28 multiply-adds per 16 loads.
+//! AVX-512F: 32 registers of 16 lanes. A tile of 14 rows by 2 vectors keeps 28 accumulators, two vectors of
+//! `B` and one broadcast element of `A` in them, and issues 28 multiply-adds per 16 loads.
 #![expect(unsafe_code, reason = "vector intrinsics")]
 
 use std::arch::x86_64::*;
@@ -79,7 +79,8 @@ unsafe impl Simd for __m512 {
             // 4 x 4: quarter q of u[4 g + j] holds column 4 q + j of rows 4 g .. 4 g + 4.
             let mut u = t;
             for g in (0..16).step_by(4) {
-                // Pairs of floats move as doubles do. No closures here: they would not inherit the CPU features.
+                // Pairs of floats move as doubles do. No closures here: they would not inherit the CPU
+                // features.
                 let (p0, p1) = (_mm512_castps_pd(t[g]), _mm512_castps_pd(t[g + 1]));
                 let (p2, p3) = (_mm512_castps_pd(t[g + 2]), _mm512_castps_pd(t[g + 3]));
                 u[g] = _mm512_castpd_ps(_mm512_unpacklo_pd(p0, p2));

@@ -1,7 +1,8 @@
 //! The instruction sets: the few vector operations that the kernels are written in, and one file per set.
 //!
-//! The kernels ([`tile`](super::tile), [`pack`](super::pack), [`gemv`](super::gemv), [`convert`](super::convert)) are
-//! generic over [`Simd`] and inlined into functions that enable the set's features; [`kernel_table!`] makes those.
+//! The kernels ([`tile`](super::tile), [`pack`](super::pack), [`gemv`](super::gemv),
+//! [`convert`](super::convert)) are generic over [`Simd`] and inlined into functions that enable the set's
+//! features; [`kernel_table!`] makes those.
 #![expect(unsafe_code, reason = "vector intrinsics read and write through pointers")]
 
 #[cfg(target_arch = "x86_64")]
@@ -17,9 +18,9 @@ use half::f16;
 /// A vector of fp32 lanes.
 ///
 /// # Safety
-/// Every method may run only on a CPU that has the instruction set of the implementation. Loads and stores touch `LANES`
-/// elements from the pointer on, at any alignment. An implementation must do exactly what each method says: the unsafe
-/// code in the kernels relies on how far it reads and writes.
+/// Every method may run only on a CPU that has the instruction set of the implementation. Loads and stores
+/// touch `LANES` elements from the pointer on, at any alignment. An implementation must do exactly what each
+/// method says: the unsafe code in the kernels relies on how far it reads and writes.
 pub(super) unsafe trait Simd: Copy {
     /// Number of lanes.
     const LANES: usize;
@@ -83,8 +84,9 @@ impl Element for f16 {
     }
 }
 
-/// The kernels of one instruction set. The functions may be called only on a CPU that has it, which holding an
-/// [`Isa`](super::Isa) proves; their other conditions are those of the generic functions of the same names.
+/// The kernels of one instruction set. The functions may be called only on a CPU that has it, which holding
+/// an [`Isa`](super::Isa) proves; their other conditions are those of the generic functions of the same
+/// names.
 pub(super) struct Kernels {
     /// Name of the set, for logs and tests.
     pub(super) name: &'static str,
@@ -118,12 +120,12 @@ macro_rules! kernel_table {
             nr: [$($vecs),*].len() * <$vector as simd::Simd>::LANES,
             lanes: <$vector as simd::Simd>::LANES,
             tile: dispatch_tile,
-            pack_f32: pack_f32,
-            pack_f16: pack_f16,
-            gemv_f32: gemv_f32,
-            gemv_f16: gemv_f16,
-            widen: widen,
-            narrow: narrow,
+            pack_f32,
+            pack_f16,
+            gemv_f32,
+            gemv_f16,
+            widen,
+            narrow,
         };
 
         unsafe fn dispatch_tile(args: &tile::Tile) {

@@ -1,7 +1,7 @@
 //! NEON (every aarch64): 32 registers of 4 lanes. A tile of 8 rows by 3 vectors keeps 24 accumulators.
 //!
-//! The conversions to and from fp16 belong to the base instruction set, but their intrinsics ask for the fp16 extension,
-//! hence the two instructions written out.
+//! The conversions to and from fp16 belong to the base instruction set, but their intrinsics ask for the fp16
+//! extension, hence the two instructions written out.
 #![expect(unsafe_code, reason = "vector intrinsics and two instructions without one")]
 
 use std::arch::aarch64::*;
@@ -53,8 +53,8 @@ unsafe impl Simd for float32x4_t {
 
     #[inline(always)]
     unsafe fn store_half(self, to: *mut f16) {
-        // SAFETY: the caller has NEON and 4 writable halves; the instruction touches registers only, and rounds to
-        // nearest-even because the control register is never changed.
+        // SAFETY: the caller has NEON and 4 writable halves; the instruction touches registers only, and
+        // rounds to nearest-even because the control register is never changed.
         unsafe {
             let halves: uint16x4_t;
             asm!("fcvtn {halves:v}.4h, {wide:v}.4s", halves = out(vreg) halves, wide = in(vreg) self,
@@ -85,8 +85,8 @@ unsafe impl Simd for float32x4_t {
     unsafe fn transpose(r: Self::Block) -> Self::Block {
         // SAFETY: the caller has NEON.
         unsafe {
-            // 2 x 2 elements, then 2 x 2 pairs, which move as doubles do. No closures here: they would not inherit the
-            // CPU features.
+            // 2 x 2 elements, then 2 x 2 pairs, which move as doubles do. No closures here: they would not
+            // inherit the CPU features.
             let t0 = vreinterpretq_f64_f32(vtrn1q_f32(r[0], r[1]));
             let t1 = vreinterpretq_f64_f32(vtrn2q_f32(r[0], r[1]));
             let t2 = vreinterpretq_f64_f32(vtrn1q_f32(r[2], r[3]));

@@ -1,5 +1,6 @@
-//! Plain Rust, for CPUs without one of the other sets. Gives the same bits as they do, which costs a call to the C
-//! library's `fmaf` per product where the CPU has no fused multiply-add: a last resort and a reference, not a fast path.
+//! Plain Rust, for CPUs without one of the other sets. Gives the same bits as they do, which costs a call to
+//! the C library's `fmaf` per product where the CPU has no fused multiply-add: a last resort and a reference,
+//! not a fast path.
 #![expect(unsafe_code, reason = "implements the unsafe vector trait")]
 
 use half::f16;

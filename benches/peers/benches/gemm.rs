@@ -1,9 +1,9 @@
-//! GFLOP/s of the matrix product beside the `gemm` and `matrixmultiply` crates, for the shapes that training and
-//! generation use: `cargo bench -p anemone-cpu --bench gemm [-- FILTER]`.
+//! GFLOP/s of the matrix product beside the `gemm` and `matrixmultiply` crates, for the shapes that training
+//! and generation use: `cargo bench --manifest-path benches/peers/Cargo.toml --bench gemm [-- FILTER]`.
 //!
-//! Every figure is the best and the median of rounds that visit the libraries in turn, so that other load on the machine
-//! hits them alike. `matrixmultiply` uses its own threads, set by `MATMUL_NUM_THREADS` when the process starts, so it is
-//! shown on one thread only.
+//! Every figure is the best and the median of rounds that visit the libraries in turn, so that other load on
+//! the machine hits them alike. `matrixmultiply` uses its own threads, set by `MATMUL_NUM_THREADS` when the
+//! process starts, so it is shown on one thread only.
 
 use std::time::{Duration, Instant};
 
@@ -92,12 +92,14 @@ impl Shape {
             }
             Library::OursPacked => {
                 let a = MatRef::new(&data.a[..], [m, k], a_strides).expect(fits);
-                ours(a, packed, MatMut::row_major(&mut data.c[..], [m, n]).expect(fits), &options).expect(fits);
+                ours(a, packed, MatMut::row_major(&mut data.c[..], [m, n]).expect(fits), &options)
+                    .expect(fits);
             }
             Library::OursHalf => {
                 let a = MatRef::new(&data.a_half[..], [m, k], a_strides).expect(fits);
                 let b = MatRef::new(&data.b_half[..], [k, n], b_strides).expect(fits);
-                ours(a, b, MatMut::row_major(&mut data.c_half[..], [m, n]).expect(fits), &options).expect(fits);
+                ours(a, b, MatMut::row_major(&mut data.c_half[..], [m, n]).expect(fits), &options)
+                    .expect(fits);
             }
             Library::Gemm => {
                 let threads = rayon::current_num_threads();
@@ -111,8 +113,25 @@ impl Shape {
                     // SAFETY: the vectors have the sizes of the shape.
                     unsafe {
                         gemm::gemm(
-                            m, n, k, c, 1, n as isize, false, a, a_col, a_row, b, b_col, b_row, 0.0f32, 1.0f32, false,
-                            false, false, parallelism,
+                            m,
+                            n,
+                            k,
+                            c,
+                            1,
+                            n as isize,
+                            false,
+                            a,
+                            a_col,
+                            a_row,
+                            b,
+                            b_col,
+                            b_row,
+                            0.0f32,
+                            1.0f32,
+                            false,
+                            false,
+                            false,
+                            parallelism,
                         );
                     }
                 }
@@ -125,7 +144,9 @@ impl Shape {
                         (a_strides.map(|s| s as isize), b_strides.map(|s| s as isize));
                     // SAFETY: the vectors have the sizes of the shape.
                     unsafe {
-                        matrixmultiply::sgemm(m, k, n, 1.0, a, a_row, a_col, b, b_row, b_col, 0.0, c, n as isize, 1);
+                        matrixmultiply::sgemm(
+                            m, k, n, 1.0, a, a_row, a_col, b, b_row, b_col, 0.0, c, n as isize, 1,
+                        );
                     }
                 }
             }
@@ -155,11 +176,15 @@ const ROUNDS: usize = 9;
 fn main() {
     let filter = std::env::args().skip(1).find(|arg| !arg.starts_with('-')).unwrap_or_default();
     for threads in [1, 2] {
-        println!("\n{threads} thread(s), GFLOP/s, best / median; instruction set {:?}", anemone_cpu::gemm::Isa::detect());
+        println!(
+            "\n{threads} thread(s), GFLOP/s, best / median; instruction set {:?}",
+            anemone_cpu::gemm::Isa::detect()
+        );
         print!("{:22}", "shape (M x K x N)");
         LIBRARIES.iter().for_each(|(_, name)| print!("{name:>18}"));
         println!("{:>12}", "ours/gemm");
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started");
+        let pool =
+            rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started");
         for shape in SHAPES.iter().filter(|shape| shape.name.contains(&filter)) {
             pool.install(|| measure(shape, threads));
         }
@@ -180,7 +205,9 @@ fn measure(shape: &Shape, threads: usize) {
     };
     let mut figures = vec![Vec::new(); LIBRARIES.len()];
     for _ in 0..ROUNDS {
-        for ((library, _), figures) in LIBRARIES.iter().zip(&mut figures).filter(|((library, _), _)| runs(*library)) {
+        for ((library, _), figures) in
+            LIBRARIES.iter().zip(&mut figures).filter(|((library, _), _)| runs(*library))
+        {
             shape.run(*library, &mut data, &packed);
             let (start, mut count) = (Instant::now(), 0u32);
             while count < 2 || start.elapsed() < Duration::from_millis(25) {
