@@ -98,7 +98,7 @@ def fill_piecewise(fam):
         [("x", np.array([-1.0, 1.0, 0.0, -1.5, 2.0]))],
         lambda x: torch.clamp(x, -1.0, 1.0),
         {"alpha": -1.0, "beta": 1.0},
-        convention="derivative 1 at both bounds",
+        convention="derivative 0 at both bounds",
     )
     for i, alpha in enumerate([0.0, -0.7, 1.2]):
         fn = lambda x: torch.clamp(x, min=f32(alpha))
@@ -109,7 +109,7 @@ def fill_piecewise(fam):
         [("x", np.array([0.5, 0.25, 1.0]))],
         lambda x: torch.clamp(x, min=0.5),
         {"alpha": 0.5},
-        convention="derivative 1 at the bound",
+        convention="derivative 0 at the bound",
     )
     fam.add("threshold", "int", [("x", i32([-3, 0, 5]))], lambda x: torch.clamp(x, min=2), {"alpha": 2})
 

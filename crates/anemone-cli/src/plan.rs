@@ -13,9 +13,7 @@ use std::path::{Path, PathBuf};
 /// A new run, as far as it is known before its data is read.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// What is trained.
-    pub(crate) task: Task,
-    /// On what.
+    /// What it is trained on.
     pub(crate) data: DataSource,
     /// The model; sizes that the data decides are preliminary.
     pub(crate) model: ModelConfig,
@@ -41,7 +39,7 @@ impl Plan {
         })?;
         let options = options(args, &row)?;
         let vocab = fresh.vocab.unwrap_or(defaults::TALES_VOCAB);
-        Ok(Plan { task, data, model, vocab, tokenizer: fresh.tokenizer.clone(), options })
+        Ok(Plan { data, model, vocab, tokenizer: fresh.tokenizer.clone(), options })
     }
 }
 

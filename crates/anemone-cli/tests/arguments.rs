@@ -158,6 +158,8 @@ const TINY_MLP_HOT: &[&str] = &[
     "sgd",
     "--lr",
     "1000",
+    "--weight-decay",
+    "1000",
     "--warmup",
     "0",
     "--quiet",

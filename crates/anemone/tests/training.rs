@@ -304,7 +304,7 @@ fn overflow_skips_the_step_and_halves_the_scale() {
 fn fp16_learns_what_fp32_learns() {
     let backend = Device::Cpu.backend().unwrap();
     let data = Made(|iteration| rows(iteration * 8, 8));
-    let mut last = |step: StepOptions| {
+    let last = |step: StepOptions| {
         let options = TrainOptions { batch_size: 8, step, ..TrainOptions::default() };
         let mut trainer = Trainer::new(&mlp(), &data, &*backend, options).unwrap();
         let losses: Vec<f32> = (0..40).map(|_| trainer.step().unwrap()["loss"]).collect();
@@ -424,7 +424,7 @@ fn dropout_is_random_in_every_way_that_matters() {
         let second = g.scope("b", |g| Dropout { p: 0.3 }.forward(g, inputs[0]))?;
         Ok(g.op("concat").args("values", &[first, second]).int("axis", 0).bool("interleave", false).one()?)
     });
-    let mut masks = |executable: &mut dyn Executable| -> (Vec<f64>, Vec<f64>) {
+    let masks = |executable: &mut dyn Executable| -> (Vec<f64>, Vec<f64>) {
         let output = executable.call(&[&ones]).unwrap();
         let mut mask = doubles(&output[0]);
         for value in &mut mask {

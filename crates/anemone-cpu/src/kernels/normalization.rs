@@ -234,7 +234,9 @@ mod tests {
     #[test]
     fn layer_norm_over_any_axes() {
         let shape = [3, 4, 5, 70];
-        let cases: [(&[i32], usize, fn(usize) -> usize, fn(usize) -> usize); 4] = [
+        /// Axes, number of groups, the group and the weight of an element.
+        type Axes = (&'static [i32], usize, fn(usize) -> usize, fn(usize) -> usize);
+        let cases: [Axes; 4] = [
             (&[3], 60, |at| at / 70, |at| at % 70),
             (&[2, 3], 12, |at| at / 350, |at| at % 350),
             (&[1], 1050, |at| at / 1400 * 350 + at % 350, |at| at / 350 % 4),

@@ -122,17 +122,13 @@ fn layout(op: &OpView<'_>) -> Result<Layout, InferError> {
 }
 
 /// A fold in the element type of `x`, and what is done to it at the end given the number of elements folded.
-fn any<F: Fold<f32> + 'static, I: Fold<i32> + 'static>(
+fn any<F: Fold<f32> + Send + 'static, I: Fold<i32> + Send + 'static>(
     op: &OpView<'_>,
     float: F,
     int: I,
     finish: fn(f32, usize) -> f32,
     finish_int: fn(i32, usize) -> i32,
-) -> Result<Lowered, InferError>
-where
-    F: Send,
-    I: Send,
-{
+) -> Result<Lowered, InferError> {
     fn lowered<N: Number, F: Fold<N::Wide> + Send + 'static>(
         layout: Layout,
         fold: F,

@@ -83,9 +83,10 @@ where
                         Some(data) => widen(&data[outer * block..][..block], sums),
                         None => widen(output, sums),
                     }
-                    for place in outer * count * inner..(outer + 1) * count * inner {
-                        let to = from_start(indices.get(place), size) * inner + place % inner;
-                        sums[to] = sums[to].combined(mode, updates[place].wide());
+                    let first = outer * count * inner;
+                    for (place, update) in updates[first..][..count * inner].iter().enumerate() {
+                        let to = from_start(indices.get(first + place), size) * inner + place % inner;
+                        sums[to] = sums[to].combined(mode, update.wide());
                     }
                     for (value, sum) in output.iter_mut().zip(sums) {
                         *value = N::narrow(*sum);
