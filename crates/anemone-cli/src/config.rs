@@ -291,11 +291,12 @@ impl RunConfig {
     /// Refuses what does not fit together.
     pub(crate) fn check(&self) -> Result<(), String> {
         let is_text = self.task == Task::Stories;
-        let fits = match (&self.model, self.task) {
-            (ModelConfig::Llama(_), Task::Stories) => true,
-            (ModelConfig::CifarCnn(_), Task::Cifar) | (ModelConfig::Mlp(_), Task::Mlp) => true,
-            _ => false,
-        };
+        let fits = matches!(
+            (&self.model, self.task),
+            (ModelConfig::Llama(_), Task::Stories)
+                | (ModelConfig::CifarCnn(_), Task::Cifar)
+                | (ModelConfig::Mlp(_), Task::Mlp)
+        );
         if !fits {
             return Err(format!("the model is not one of the task `{}`", self.task.name()));
         }

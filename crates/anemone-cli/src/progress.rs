@@ -147,7 +147,7 @@ impl<'a> Watcher<'a> {
                 bar.set_message(format!("loss {loss:.4}  {rate}  {times}{stopping}"));
                 Ok(())
             }
-            None if iteration == self.first + 1 || iteration % self.steps.div_ceil(LINES) == 0 => {
+            None if iteration == self.first + 1 || iteration.is_multiple_of(self.steps.div_ceil(LINES)) => {
                 let width = self.steps.to_string().len();
                 self.out
                     .say(&format!("step {iteration:>width$}/{}  loss {loss:.4}  {rate}  {times}", self.steps))

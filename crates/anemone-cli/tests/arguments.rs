@@ -1,5 +1,7 @@
 //! Arguments that make no sense: each gets one clear line and the right exit code, before anything is written.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that goes wrong")]
+
 mod common;
 
 use common::{TINY_CIFAR, TINY_STORIES, arg, join, refused, run, succeed, write};

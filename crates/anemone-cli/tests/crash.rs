@@ -1,5 +1,7 @@
 //! `kill -9` at random moments: the checkpoint always loads, and the run ends as if it had never been killed.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that goes wrong")]
+
 mod common;
 
 use common::{TINY_CIFAR, TINY_STORIES, anemone, join, succeed};

@@ -1,5 +1,7 @@
 //! Whole runs of the real binary: train, resume, evaluate, write.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that goes wrong")]
+
 mod common;
 
 use common::{TINY_CIFAR, TINY_MLP, TINY_STORIES, anemone, arg, join, refused, run, succeed, write};

@@ -54,7 +54,7 @@ fn swiglu(f: &mut FunctionBuilder, n: usize) -> Result<Vec<ValueId>, BuildError>
 fn adamw(f: &mut FunctionBuilder, n: usize) -> Result<Vec<ValueId>, BuildError> {
     let gradient = input(f, "gradient", n)?;
     let rate = f.input("rate", TensorType::fp32([]))?;
-    let mut read = |f: &mut FunctionBuilder, name: &str| {
+    let read = |f: &mut FunctionBuilder, name: &str| {
         let state = f.state(name, TensorType::fp32([n]))?;
         Ok::<_, BuildError>((state, f.op("read_state").arg("input", state).one()?))
     };

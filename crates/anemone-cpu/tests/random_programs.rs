@@ -3,6 +3,12 @@
 //! Programs mix elementwise operations of several shapes and types, broadcasting, views, reductions, products and state
 //! updates, so that fusion, memory reuse and in-place updates meet in every combination.
 
+#![allow(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test that cannot go on fails; helpers are shared as a module"
+)]
+
 use anemone_cpu::{CpuBackend, Mode};
 use anemone_runtime::{Backend, CompileOptions, States, Tensor};
 use mil::{BuildError, DataType, Function, FunctionBuilder, Opset, Program, TensorType, ValueId, verify};

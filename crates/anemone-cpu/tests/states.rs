@@ -5,6 +5,8 @@ use anemone_runtime::{Backend, CompileOptions, States, Tensor};
 use mil::{BuildError, Constant, FunctionBuilder, Opset, Program, TensorType, ValueId, verify};
 
 type Failure = Box<dyn std::error::Error>;
+/// Elements of the outputs, and of the states.
+type Outcome = (Vec<Vec<f32>>, Vec<Vec<f32>>);
 
 /// Builds a function, runs it `runs` times in both modes from the given states, and returns the last outputs and the
 /// states left.
@@ -12,7 +14,7 @@ fn run(
     build: impl Fn(&mut FunctionBuilder) -> Result<Vec<ValueId>, BuildError>,
     initial: &[(&str, &[f32])],
     runs: usize,
-) -> Result<(Vec<Vec<f32>>, Vec<Vec<f32>>), Failure> {
+) -> Result<Outcome, Failure> {
     let mut results = Vec::new();
     for mode in [Mode::Strict, Mode::Fused] {
         let mut f = FunctionBuilder::new("main", Opset::Ios18);

@@ -1,6 +1,6 @@
 //! `shapes`: balanced, the same everywhere, and out of reach of a linear classifier.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use anemone_nn::data::rng::Rng;
 use anemone_nn::data::{Augment, ImageDataset, images, shapes};

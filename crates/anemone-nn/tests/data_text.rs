@@ -1,6 +1,6 @@
 //! Rows of tokens: shards on disk, text in memory, windows as batches.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

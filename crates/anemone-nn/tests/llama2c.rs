@@ -1,6 +1,8 @@
 //! llama2.c checkpoints: what is written can be read, by this crate and by an independent reader of the layout; and
 //! damaged files are refused with a sentence that names the fault.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use anemone_nn::models::{Llama, llama2c};
 use anemone_runtime::{States, Tensor};
 use mil::TensorType;

@@ -3,6 +3,8 @@
 //! `cargo bench -p anemone --bench train_step -- stories15m 4 256 [steps] [fp16] [profile]` or `-- cifar 64`.
 //! Prints one JSON object; with `profile` also where the time went, by op.
 
+#![expect(clippy::print_stdout, reason = "its output is its purpose")]
+
 use anemone::cpu::CpuBackend;
 use anemone::mil::DataType;
 use anemone::nn::models::{CifarCnn, Llama};

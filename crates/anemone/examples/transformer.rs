@@ -1,5 +1,7 @@
 //! Train a small Llama on generated tales: `cargo run --release --example transformer -p anemone`.
 
+#![expect(clippy::print_stdout, reason = "its output is its purpose")]
+
 use anemone::Device;
 use anemone::nn::data::tales;
 use anemone::nn::models::Llama;
@@ -20,9 +22,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         decay_matrices_only: true,
         ..StepOptions::default()
     };
-    let options = TrainOptions { steps: 500, batch_size: 16, eval_every: 100, step, ..TrainOptions::default() };
+    let options =
+        TrainOptions { steps: 500, batch_size: 16, eval_every: 100, step, ..TrainOptions::default() };
     let splits = tales::splits(0, 20_000, 500, &tokenizer)?;
-    let data = TokenData { splits, batch_size: options.batch_size, seq_len: model.seq_len, seed: options.seed };
+    let data =
+        TokenData { splits, batch_size: options.batch_size, seq_len: model.seq_len, seed: options.seed };
     let backend = Device::best().backend()?;
     let report = Trainer::new(&model, &data, &*backend, options)?.run(&mut |event| {
         if let Event::Evaluated { iteration, evaluation } = event {

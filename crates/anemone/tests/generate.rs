@@ -1,5 +1,12 @@
 //! Generation with a key-value cache gives what the plain forward pass gives.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    unreachable_pub,
+    reason = "a test that cannot go on fails, and tells what it measured"
+)]
+
 use anemone::Device;
 use anemone::nn::data::rng;
 use anemone::nn::generate::{GenerateOptions, Generator, Stop};

@@ -1,6 +1,13 @@
 //! Training against an independent implementation: the same initial weights, batches and hyperparameters as PyTorch runs
 //! whose curves stand in `tests/golden` (made by `tools/golden/train.py`; each file states its formulas).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    unreachable_pub,
+    reason = "a test that cannot go on fails, and tells what it measured"
+)]
+
 use anemone::Device;
 use anemone::nn::NnError;
 use anemone::nn::models::{CifarCnn, Llama};

@@ -1,5 +1,12 @@
 //! Every layer and loss against a formula written out in plain loops.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    unreachable_pub,
+    reason = "a test that cannot go on fails, and tells what it measured"
+)]
+
 mod common;
 
 use anemone::nn::layers::*;

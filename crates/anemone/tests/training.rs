@@ -1,6 +1,12 @@
 //! The training step: optimizers and schedules against plain formulas, accumulation, loss scaling, dropout, and runs that
 //! are stopped and resumed.
 
+#![allow(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test that cannot go on fails; helpers are shared as a module"
+)]
+
 mod common;
 
 use anemone::Device;
@@ -394,10 +400,7 @@ fn a_resumed_run_is_bit_identical() {
         let resumed = second.run(&mut |_| ControlFlow::Continue(())).unwrap();
         assert_eq!(resumed.held_out, report.held_out);
         let (whole, second) = (whole.states().lock().clone(), second.states().lock().clone());
-        assert!(
-            whole.contains_key("4_dropout_counter")
-                || whole.keys().any(|name| name.ends_with("dropout_counter"))
-        );
+        assert!(whole.keys().any(|name| name.ends_with("dropout_counter")));
         assert_eq!(whole, second);
         let bytes = |checkpoint: &Checkpoint| std::fs::read(checkpoint.states_path()).unwrap();
         assert_eq!(bytes(&one), bytes(&two));

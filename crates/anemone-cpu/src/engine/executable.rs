@@ -170,7 +170,9 @@ impl CpuExecutable {
         for copy in &self.copies {
             if let Some(aside) = copy.aside {
                 // SAFETY: the plan reserved this range of the arena for the purpose.
-                unsafe { std::ptr::copy_nonoverlapping(memory.at(copy.from), memory.arena_at(aside), copy.bytes) };
+                unsafe {
+                    std::ptr::copy_nonoverlapping(memory.at(copy.from), memory.arena_at(aside), copy.bytes)
+                };
             }
         }
         for copy in &self.copies {
@@ -204,8 +206,7 @@ impl Executable for CpuExecutable {
         let states = self.states.clone();
         let mut guard = states.lock();
         for (address, name) in self.state_addresses.iter_mut().zip(&self.state_names) {
-            let state =
-                guard.get_mut(name).ok_or_else(|| RunError::NoState { name: name.clone() })?;
+            let state = guard.get_mut(name).ok_or_else(|| RunError::NoState { name: name.clone() })?;
             *address = state.bytes_mut().as_mut_ptr() as usize;
         }
         let pool = Arc::clone(&self.pool);
@@ -307,7 +308,8 @@ impl<'g, 'f> Binder<'g, 'f> {
     }
 
     fn place(&mut self, id: ValueId) -> Place {
-        let position = |list: &[ValueId], id: ValueId| list.iter().position(|&other| other == id).unwrap_or(0);
+        let position =
+            |list: &[ValueId], id: ValueId| list.iter().position(|&other| other == id).unwrap_or(0);
         match self.memory.location(self.graph.root(id)) {
             Some(Location::Input(input)) => Place::Input(position(&self.inputs, input)),
             Some(Location::State(state)) => Place::State(position(&self.states, state)),
@@ -358,9 +360,8 @@ fn feature(graph: &Graph<'_>, id: ValueId) -> Feature {
 fn bind_states(graph: &Graph<'_>, states: &States) -> Result<(), CompileError> {
     for id in graph.function.states() {
         let (name, expected) = (graph.function.display_name(id), graph.function.tensor(id));
-        let found = states
-            .ensure(&name, expected)
-            .map_err(|_| CompileError::Memory { bytes: expected.bytes() })?;
+        let found =
+            states.ensure(&name, expected).map_err(|_| CompileError::Memory { bytes: expected.bytes() })?;
         if found != *expected {
             return Err(CompileError::State { name, expected: expected.clone(), found });
         }

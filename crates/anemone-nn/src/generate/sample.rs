@@ -121,11 +121,11 @@ mod tests {
     }
 
     fn frequencies(logits: &[f32], temperature: f32, top_p: f32) -> Vec<f64> {
-        let mut counts = vec![0.0; logits.len()];
+        let mut counts = vec![0; logits.len()];
         for position in 0..20_000 {
-            counts[sample(logits, &options(temperature, top_p, 7), position) as usize] += 1.0 / 20_000.0;
+            counts[sample(logits, &options(temperature, top_p, 7), position) as usize] += 1;
         }
-        counts
+        counts.into_iter().map(|count| f64::from(count) / 20_000.0).collect()
     }
 
     #[test]
