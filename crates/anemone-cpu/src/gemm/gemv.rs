@@ -132,7 +132,7 @@ pub(super) unsafe fn sum_lines<V: Simd, T: Element>(
             sums.fill(0.0);
         }
     } else if lines.along_k() {
-        for first in (0..lines.lines).step_by(V::LANES) {
+        for first in (0..lines.lines).step_by(2 * V::LANES) {
             // SAFETY: the caller's promise; `lines` checked its own bounds.
             unsafe { sum_transposed::<V, T>(lines, first, x, sums, add) }
         }
@@ -159,8 +159,8 @@ pub(super) unsafe fn sum_lines<V: Simd, T: Element>(
     }
 }
 
-/// `LANES` lines whose elements are neighbours: square blocks are transposed in registers, so that each lane carries the
-/// chain of one line.
+/// Twice `LANES` lines whose elements are neighbours: each lane carries the chain of one line. Two groups, because the
+/// chain of one waits on itself.
 ///
 /// # Safety
 /// The CPU has the instruction set of `V`; `lines.along_k()`, `first < lines.lines`.
@@ -173,26 +173,47 @@ unsafe fn sum_transposed<V: Simd, T: Element>(
     add: bool,
 ) {
     let whole = lines.depth - lines.depth % V::LANES;
-    let mut lanes = [0.0; MAX_LANES];
-    // SAFETY: lines beyond the last stand for the last; blocks end at `whole`; x holds `depth` elements.
+    let mut lanes = [0.0; 2 * MAX_LANES];
+    // SAFETY: blocks end at `whole <= depth`; the array holds two vectors of any instruction set.
     unsafe {
-        let mut chain = V::splat(0.0);
+        let (mut low, mut high) = (V::splat(0.0), V::splat(0.0));
         for k in (0..whole).step_by(V::LANES) {
-            let mut block = V::zero_block();
-            for (i, row) in block.as_mut().iter_mut().enumerate() {
-                let at = lines.start(first + i).wrapping_add(k);
-                V::prefetch(at.wrapping_add(AHEAD).cast());
-                *row = T::load::<V>(at);
-            }
-            for (i, &column) in V::transpose(block).as_ref().iter().enumerate() {
-                chain = V::splat(*x.get_unchecked(k + i)).mul_add(column, chain);
-            }
+            low = add_square(lines, first, k, x, low);
+            high = add_square(lines, first + V::LANES, k, x, high);
         }
-        chain.store(lanes.as_mut_ptr());
+        low.store(lanes.as_mut_ptr());
+        high.store(lanes.as_mut_ptr().add(V::LANES));
     }
-    for (j, (sum, &lane)) in sums[first..].iter_mut().zip(&lanes[..V::LANES]).enumerate() {
+    for (j, (sum, &lane)) in sums[first..].iter_mut().zip(&lanes[..2 * V::LANES]).enumerate() {
         let chain = (whole..lines.depth).fold(lane, |s, k| x[k].mul_add(lines.get(first + j, k), s));
         *sum = if add { *sum + chain } else { chain };
+    }
+}
+
+/// Goes on with the chains of `LANES` lines over `LANES` values of `k`: a square, transposed in registers.
+///
+/// # Safety
+/// The CPU has the instruction set of `V`; `lines.along_k()`, and `k + LANES` is within the lines and `x`.
+#[inline(always)]
+unsafe fn add_square<V: Simd, T: Element>(
+    lines: &Lines<'_, T>,
+    first: usize,
+    k: usize,
+    x: &[f32],
+    mut chain: V,
+) -> V {
+    // SAFETY: lines beyond the last stand for the last; the rest is the caller's promise.
+    unsafe {
+        let mut block = V::zero_block();
+        for (i, row) in block.as_mut().iter_mut().enumerate() {
+            let at = lines.start(first + i).wrapping_add(k);
+            V::prefetch(at.wrapping_add(AHEAD).cast());
+            *row = T::load::<V>(at);
+        }
+        for (i, &column) in V::transpose(block).as_ref().iter().enumerate() {
+            chain = V::splat(*x.get_unchecked(k + i)).mul_add(column, chain);
+        }
+        chain
     }
 }
 

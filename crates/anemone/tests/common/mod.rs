@@ -9,7 +9,7 @@ use anemone::runtime::{CompileOptions, Executable, States, Tensor};
 use mil::{Program, ValueId, verify};
 
 /// Normal numbers that depend on `name` alone.
-pub fn normal(name: &str, shape: &[usize]) -> Tensor {
+pub(crate) fn normal(name: &str, shape: &[usize]) -> Tensor {
     let mut data = vec![0.0; shape.iter().product()];
     rng::fill_normal(1, rng::stream(name), &mut data, 0.0, 1.0);
     Tensor::new(shape, &data).unwrap()
@@ -17,7 +17,7 @@ pub fn normal(name: &str, shape: &[usize]) -> Tensor {
 
 /// Compiles what `body` makes of the inputs, with the state updates it asks for. States that are missing are filled with
 /// normal numbers if they are weights, and start as declared if they are not.
-pub fn compile(
+pub(crate) fn compile(
     mode: Mode,
     inputs: &[Tensor],
     states: &States,
@@ -49,7 +49,7 @@ pub fn compile(
 }
 
 /// Runs once what [`compile`] compiles.
-pub fn run(
+pub(crate) fn run(
     mode: Mode,
     inputs: &[Tensor],
     states: &States,
@@ -60,17 +60,17 @@ pub fn run(
 }
 
 /// The elements of a float tensor as `f64`.
-pub fn doubles(tensor: &Tensor) -> Vec<f64> {
+pub(crate) fn doubles(tensor: &Tensor) -> Vec<f64> {
     tensor.to_f32().unwrap().iter().map(|&x| f64::from(x)).collect()
 }
 
 /// The elements of a state as `f64`.
-pub fn state(states: &States, name: &str) -> Vec<f64> {
+pub(crate) fn state(states: &States, name: &str) -> Vec<f64> {
     doubles(&states.get(name).unwrap_or_else(|| panic!("no state `{name}` among {:?}", states.names())))
 }
 
 /// Fails where the difference exceeds `tolerance * (1 + |expected|)`.
-pub fn assert_close(found: &[f64], expected: &[f64], tolerance: f64) {
+pub(crate) fn assert_close(found: &[f64], expected: &[f64], tolerance: f64) {
     assert_eq!(found.len(), expected.len(), "different numbers of elements");
     for (index, (a, b)) in found.iter().zip(expected).enumerate() {
         assert!((a - b).abs() <= tolerance * (1.0 + b.abs()), "element {index}: {a} is not {b}");
