@@ -1,7 +1,7 @@
 //! Constant tensors: shared, immutable, possibly memory-mapped.
 
 use crate::error::ConstantError;
-use crate::{DataType, Shape, TensorType};
+use crate::{DataType, Shape, TensorType, packed};
 use half::f16;
 use std::borrow::Cow;
 use std::fmt;
@@ -67,6 +67,21 @@ impl Constant {
         let ty = TensorType::new(DataType::String, shape);
         check_len(&ty, data.len())?;
         Ok(Constant { ty, storage: Storage::Strings(data.into()) })
+    }
+
+    /// A constant of a packed type (`int4`, `uint1` … `uint6`) from its values.
+    ///
+    /// # Errors
+    /// When the type is not a packed one, a value does not fit it, or their number does not match the shape.
+    pub fn packed(
+        dtype: DataType,
+        shape: impl Into<Shape>,
+        values: &[i64],
+    ) -> Result<Constant, ConstantError> {
+        let ty = TensorType::new(dtype, shape);
+        check_len(&ty, values.len())?;
+        let bytes = packed::pack(dtype, values).ok_or_else(|| ConstantError::Packed { ty: ty.clone() })?;
+        Ok(Constant { ty, storage: Storage::Bytes(Arc::new(bytes)) })
     }
 
     /// A constant over foreign storage, such as a memory-mapped file. Copies when the bytes are not
@@ -187,7 +202,8 @@ impl Constant {
             DataType::Int32 => widen::<i32>(self),
             DataType::Uint32 => widen::<u32>(self),
             DataType::Bool => Some(self.bytes().iter().map(|&b| b as i64).collect()),
-            DataType::Fp16 | DataType::Fp32 | DataType::String => None,
+            dtype if dtype.is_packed() => Some(packed::unpack(dtype, self.bytes(), self.ty.shape.count())),
+            _ => None,
         }
     }
 

@@ -26,13 +26,28 @@ pub enum DataType {
     Bool,
     /// UTF-8 string; constant parameters only.
     String,
+    /// Signed 4-bit integer; constants only, packed (see [`DataType::bits`]).
+    Int4,
+    /// Unsigned 1-bit integer; constants only, packed.
+    Uint1,
+    /// Unsigned 2-bit integer; constants only, packed.
+    Uint2,
+    /// Unsigned 3-bit integer; constants only, packed.
+    Uint3,
+    /// Unsigned 4-bit integer; constants only, packed.
+    Uint4,
+    /// Unsigned 6-bit integer; constants only, packed.
+    Uint6,
 }
 
 use DataType::*;
 
 impl DataType {
     /// Every data type, in declaration order.
-    pub const ALL: [DataType; 10] = [Fp16, Fp32, Int8, Uint8, Int16, Uint16, Int32, Uint32, Bool, String];
+    pub const ALL: [DataType; 16] = [
+        Fp16, Fp32, Int8, Uint8, Int16, Uint16, Int32, Uint32, Bool, String, Int4, Uint1, Uint2, Uint3,
+        Uint4, Uint6,
+    ];
 
     /// MIL's name of the type, as printed in programs.
     pub const fn name(self) -> &'static str {
@@ -47,6 +62,12 @@ impl DataType {
             Uint32 => "uint32",
             Bool => "bool",
             String => "string",
+            Int4 => "int4",
+            Uint1 => "uint1",
+            Uint2 => "uint2",
+            Uint3 => "uint3",
+            Uint4 => "uint4",
+            Uint6 => "uint6",
         }
     }
 
@@ -55,14 +76,31 @@ impl DataType {
         DataType::ALL.into_iter().find(|dtype| dtype.name() == name)
     }
 
-    /// Bytes of one element in memory; 0 for strings, which are not stored as bytes.
-    pub const fn size(self) -> usize {
+    /// Bits of one element in memory; 0 for strings, which are not stored as bytes. Types of less than eight bits are
+    /// packed as weight files hold them: one stream, lowest bit first, elements straddling bytes where need be.
+    pub const fn bits(self) -> usize {
         match self {
-            Fp32 | Int32 | Uint32 => 4,
-            Fp16 | Int16 | Uint16 => 2,
-            Int8 | Uint8 | Bool => 1,
+            Fp32 | Int32 | Uint32 => 32,
+            Fp16 | Int16 | Uint16 => 16,
+            Int8 | Uint8 | Bool => 8,
+            Uint6 => 6,
+            Int4 | Uint4 => 4,
+            Uint3 => 3,
+            Uint2 => 2,
+            Uint1 => 1,
             String => 0,
         }
+    }
+
+    /// Bytes of one element that stands alone in memory; 0 for strings. What an array takes is told by
+    /// [`TensorType::bytes`](crate::TensorType::bytes), which knows that small types are packed.
+    pub const fn size(self) -> usize {
+        self.bits().div_ceil(8)
+    }
+
+    /// Whether elements are packed, several to a byte.
+    pub const fn is_packed(self) -> bool {
+        matches!(self, Int4 | Uint1 | Uint2 | Uint3 | Uint4 | Uint6)
     }
 
     /// `fp16` or `fp32`: the types that carry gradients.
@@ -72,7 +110,7 @@ impl DataType {
 
     /// A signed or unsigned integer type (`bool` is not one).
     pub const fn is_int(self) -> bool {
-        matches!(self, Int8 | Uint8 | Int16 | Uint16 | Int32 | Uint32)
+        matches!(self, Int8 | Uint8 | Int16 | Uint16 | Int32 | Uint32) || self.is_packed()
     }
 }
 

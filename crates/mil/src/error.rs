@@ -39,6 +39,12 @@ pub enum ConstantError {
         /// The byte found.
         found: u8,
     },
+    /// Values that a packed type cannot hold.
+    #[error("a constant of type {ty} cannot hold these values; its elements have {} bits", .ty.dtype.bits())]
+    Packed {
+        /// Declared type.
+        ty: TensorType,
+    },
     /// String tensors are made from strings, not from bytes.
     #[error("a string constant cannot be made from bytes; use Constant::strings")]
     StringBytes,

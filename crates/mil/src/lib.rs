@@ -35,6 +35,7 @@ mod constant;
 mod dtype;
 mod error;
 pub mod ops;
+mod packed;
 mod program;
 pub mod shape;
 pub mod text;

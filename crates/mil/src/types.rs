@@ -55,12 +55,13 @@ impl TensorType {
 
     /// Bytes in memory, or `None` when they do not fit in `isize`.
     pub fn checked_bytes(&self) -> Option<usize> {
-        self.shape.checked_len()?.checked_mul(self.dtype.size()).filter(|&n| n <= isize::MAX as usize)
+        let bits = self.shape.checked_len()?.checked_mul(self.dtype.bits())?;
+        Some(bits.div_ceil(8)).filter(|&n| n <= isize::MAX as usize)
     }
 
     /// Bytes in memory; saturates instead of overflowing (a verified program never does).
     pub fn bytes(&self) -> usize {
-        self.shape.count().saturating_mul(self.dtype.size())
+        self.checked_bytes().unwrap_or(usize::MAX)
     }
 }
 

@@ -46,19 +46,22 @@ pub enum Opset {
     Ios17,
     /// `ios18` (Core ML 8): the first with states.
     Ios18,
+    /// `ios26` (Core ML 9): adds `int8` inputs and outputs, no ops (coremltools 9.0).
+    Ios26,
 }
 
 impl Opset {
     /// Every opset, oldest first.
-    pub const ALL: [Opset; 4] = [Opset::Ios15, Opset::Ios16, Opset::Ios17, Opset::Ios18];
+    pub const ALL: [Opset; 5] = [Opset::Ios15, Opset::Ios16, Opset::Ios17, Opset::Ios18, Opset::Ios26];
 
-    /// The name in the text form: `ios15` … `ios18`.
+    /// The name in the text form: `ios15` … `ios18`, `ios26`.
     pub const fn name(self) -> &'static str {
         match self {
             Opset::Ios15 => "ios15",
             Opset::Ios16 => "ios16",
             Opset::Ios17 => "ios17",
             Opset::Ios18 => "ios18",
+            Opset::Ios26 => "ios26",
         }
     }
 

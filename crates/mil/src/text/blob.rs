@@ -85,10 +85,22 @@ pub(super) const fn code(dtype: DataType) -> Option<u32> {
         DataType::Int8 => 4,
         DataType::Int16 => 6,
         DataType::Uint16 => 7,
+        DataType::Int4 => 8,
+        DataType::Uint1 => 9,
+        DataType::Uint2 => 10,
+        DataType::Uint4 => 11,
+        DataType::Uint3 => 12,
+        DataType::Uint6 => 13,
         DataType::Int32 => 14,
         DataType::Uint32 => 15,
         DataType::Bool | DataType::String => return None,
     })
+}
+
+/// Bits of the last byte that a packed tensor leaves unused; 0 for other types.
+fn padding_bits(ty: &TensorType) -> u64 {
+    let bits = ty.shape.count().saturating_mul(ty.dtype.bits());
+    (bits.next_multiple_of(8) - bits) as u64
 }
 
 /// Writes one weight file. The header is completed by [`BlobWriter::finish`]; without it the file is not valid.
@@ -118,6 +130,7 @@ impl<W: Write + Seek> BlobWriter<W> {
         record[4..8].copy_from_slice(&code.to_le_bytes());
         record[8..16].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
         record[16..24].copy_from_slice(&(offset + RECORD as u64).to_le_bytes());
+        record[24..32].copy_from_slice(&padding_bits(constant.ty()).to_le_bytes());
         self.out.write_all(&record)?;
         self.out.write_all(bytes)?;
         self.position = offset + RECORD as u64 + bytes.len() as u64;
@@ -211,6 +224,10 @@ impl BlobFile {
         let (size, start) = (u64_at(record, 8), u64_at(record, 16));
         if ty.checked_bytes().is_none_or(|expected| expected as u64 != size) {
             return Err(fault(format!("holds {size} bytes, but {ty} has {}", ty.bytes())));
+        }
+        if ty.dtype.is_packed() && u64_at(record, 24) != padding_bits(ty) {
+            let (found, wanted) = (u64_at(record, 24), padding_bits(ty));
+            return Err(fault(format!("has {found} bits of padding, but {ty} leaves {wanted} unused")));
         }
         let end = start.checked_add(size).filter(|&end| end <= content.len() as u64).ok_or_else(|| {
             fault(format!("tells of {size} bytes from {start} on, but the file has {} bytes", content.len()))

@@ -270,6 +270,16 @@ impl<'s> Reader<'s> {
                 let strings = self.list(&shape, |reader, _| reader.text().map(Cow::into_owned))?;
                 Constant::strings(shape, strings)
             }
+            DataType::Int4
+            | DataType::Uint1
+            | DataType::Uint2
+            | DataType::Uint3
+            | DataType::Uint4
+            | DataType::Uint6 => {
+                let small = self.list(&shape, Reader::integer::<i8>)?;
+                let values: Vec<i64> = small.into_iter().map(i64::from).collect();
+                Constant::packed(dtype, shape, &values)
+            }
         };
         made.map_err(|error| Fault { at, message: error.to_string() })
     }

@@ -103,7 +103,11 @@ fn constant(dice: &mut Dice, dtype: DataType, first: &[usize]) -> Constant {
         DataType::Int16 => Constant::new(shape, ints.iter().map(|&value| value as i16).collect()),
         DataType::Uint16 => Constant::new(shape, ints.iter().map(|&value| value as u16).collect()),
         DataType::Uint32 => Constant::new(shape, ints.iter().map(|&value| value as u32).collect()),
-        _ => Constant::new(shape, ints),
+        DataType::Int32 => Constant::new(shape, ints),
+        packed => {
+            let values: Vec<i64> = ints.iter().map(|&value| i64::from(value & 1)).collect();
+            Constant::packed(packed, shape, &values)
+        }
     }
     .unwrap()
 }
