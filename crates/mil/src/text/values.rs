@@ -230,6 +230,9 @@ impl<'s> Reader<'s> {
             return fault(start, "a state cannot be written out; make it an input of the function");
         }
         let ty = self.tensor_type()?;
+        if !ty.shape.is_known() {
+            return fault(start, format!("a constant cannot be {ty}; every dimension must be a number"));
+        }
         self.mark_or('(', "`(` and a value after the type")?;
         let constant =
             if self.token == Token::Word("BLOBFILE") { self.blob(&ty)? } else { self.elements(ty)? };
