@@ -94,7 +94,10 @@ fn functions() {
         let text = if text.ends_with("¦ ") { text.replace("¦ ", " ¦") } else { text.to_string() };
         check(&format!("program(1.3) {{ {text}}}"), expected);
     }
-    check("program(1.3) { func f<ios18>(fp32 x) [Flexible = [1¦", "expected `]`, but found the end of the text");
+    check(
+        "program(1.3) { func f<ios18>(fp32 x) [Flexible = [1¦",
+        "expected `]`, but found the end of the text",
+    );
 }
 
 #[test]
