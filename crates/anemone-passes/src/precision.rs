@@ -27,6 +27,7 @@ impl Default for PrecisionOptions<'_> {
 ///
 /// Values are converted once, where first needed in the other precision.
 pub fn to_fp16(function: &Function, options: &PrecisionOptions<'_>) -> Result<Function, BuildError> {
+    function.require_static()?;
     let mut lowering = Lowering {
         source: function,
         builder: FunctionBuilder::new(function.name.clone(), function.opset),

@@ -7,8 +7,12 @@ use mil::{Arg, Constant, Effect, Function, OpView, Operation, ValueId};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// Simplifies one function in place. The function must be verified and stays so.
+/// Simplifies one function in place. The function must be verified and stays so. One that is not static stays as it is:
+/// what its blocks use is not followed here.
 pub fn simplify(function: &mut Function) {
+    if !function.is_static() {
+        return;
+    }
     share_constants(function);
     merge(function);
     remove_dead(function);
@@ -85,12 +89,9 @@ fn restore_outputs(function: &mut Function, replacements: &Replacements) {
             continue;
         }
         let Some(op) = mil::Op::named("identity") else { return };
-        function.body.ops.push(Operation {
-            op,
-            args: [Arg::One(source)].into_iter().collect(),
-            outputs: [output].into_iter().collect(),
-            blocks: Vec::new(),
-        });
+        let mut identity = Operation::new(op, [Arg::One(source)].as_slice());
+        identity.outputs.push(output);
+        function.body.ops.push(identity);
     }
 }
 

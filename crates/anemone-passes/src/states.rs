@@ -60,6 +60,7 @@ fn freeze_function(
     source: &Function,
     values: &BTreeMap<String, Constant>,
 ) -> Result<Function, StatePassError> {
+    source.require_static()?;
     let mut function = source.clone();
     let mut replacements = Replacements::new(&function);
     for state in source.states() {
@@ -114,6 +115,7 @@ pub fn states_to_io(program: &Verified) -> Result<Program, StatePassError> {
 }
 
 fn states_to_io_function(source: &Function) -> Result<Function, StatePassError> {
+    source.require_static()?;
     let mut function = source.clone();
     let states: Vec<ValueId> = source.states().collect();
     for &state in &states {

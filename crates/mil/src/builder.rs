@@ -1,6 +1,6 @@
 //! Building functions: types are inferred and checked as operations are added.
 
-use crate::ops::{Op, ParamKind};
+use crate::ops::Op;
 use crate::verify::{infer_operation, is_name};
 use crate::{
     Arg, Block, BuildError, Constant, DataType, Def, Function, Operation, Opset, TensorType, Type, Value,
@@ -79,7 +79,7 @@ impl FunctionBuilder {
         if self.function.input_named(&name).is_some() {
             return Err(BuildError::Duplicate { function: self.function.name.clone(), what: "inputs", name });
         }
-        if ty.tensor().checked_bytes().is_none() {
+        if ty.tensor().shape.is_known() && ty.tensor().checked_bytes().is_none() {
             return Err(BuildError::TooLarge { ty: ty.tensor().clone() });
         }
         let id = self.function.add_value(Value { name: Some(name), ty, def: Def::Input });
@@ -121,9 +121,53 @@ impl FunctionBuilder {
             op,
             args: op.map_or_else(SmallVec::new, |op| smallvec![Arg::None; op.params.len()]),
             floats: SmallVec::new(),
+            blocks: Vec::new(),
+            declared: None,
             name: None,
             builder: self,
         }
+    }
+
+    /// A block for an operation with nested blocks ([`OpBuilder::block`]): `body` adds its operations and returns its
+    /// outputs. What it defines is seen in the block only.
+    pub fn block(
+        &mut self,
+        inputs: &[Type],
+        body: impl FnOnce(&mut FunctionBuilder, &[ValueId]) -> Result<Vec<ValueId>, BuildError>,
+    ) -> Result<Block, BuildError> {
+        let define = |ty: &Type| Value { name: None, ty: ty.clone(), def: Def::Input };
+        let inputs: Vec<ValueId> = inputs.iter().map(|ty| self.function.add_value(define(ty))).collect();
+        let outside = std::mem::take(&mut self.function.body.ops);
+        let outputs = body(self, &inputs);
+        let ops = std::mem::replace(&mut self.function.body.ops, outside);
+        Ok(Block { inputs, ops, outputs: outputs? })
+    }
+
+    /// `cond`: the results of `on_true` or those of `on_false`, as `pred` says.
+    pub fn cond(
+        &mut self,
+        pred: ValueId,
+        on_true: impl FnOnce(&mut FunctionBuilder) -> Result<Vec<ValueId>, BuildError>,
+        on_false: impl FnOnce(&mut FunctionBuilder) -> Result<Vec<ValueId>, BuildError>,
+    ) -> Result<Vec<ValueId>, BuildError> {
+        let on_true = self.block(&[], |f, _| on_true(f))?;
+        let on_false = self.block(&[], |f, _| on_false(f))?;
+        self.op("cond").arg("pred", pred).block(on_true).block(on_false).many()
+    }
+
+    /// `while_loop`: while `condition` of the variables holds, `body` gives their next values. The variables keep their
+    /// types; for tensors that change shape build the blocks with [`FunctionBuilder::block`].
+    pub fn while_loop(
+        &mut self,
+        vars: &[ValueId],
+        condition: impl FnOnce(&mut FunctionBuilder, &[ValueId]) -> Result<ValueId, BuildError>,
+        body: impl FnOnce(&mut FunctionBuilder, &[ValueId]) -> Result<Vec<ValueId>, BuildError>,
+    ) -> Result<Vec<ValueId>, BuildError> {
+        let known = |id: &ValueId| self.function.values.get(id.index()).map(|value| value.ty.clone());
+        let types: Vec<Type> = vars.iter().filter_map(known).collect();
+        let condition = self.block(&types, |f, vars| Ok(vec![condition(f, vars)?]))?;
+        let body = self.block(&types, body)?;
+        self.op("while_loop").args("loop_vars", vars).block(condition).block(body).many()
     }
 
     /// Ends the function with these outputs. Unnamed outputs are named `output`, `output_1`, … (the next number that is
@@ -168,11 +212,12 @@ impl FunctionBuilder {
 
     fn push(
         &mut self,
-        op: Op,
-        args: SmallVec<[Arg; 4]>,
+        mut operation: Operation,
+        declared: Option<&[Type]>,
         name: Option<String>,
     ) -> Result<Vec<ValueId>, BuildError> {
-        for (param, arg) in op.params.iter().zip(&args) {
+        let (op, args) = (operation.op, &operation.args);
+        for (param, arg) in op.params.iter().zip(args) {
             for &id in arg.values() {
                 if id.index() >= self.function.values.len() {
                     return Err(BuildError::UnknownValue { op: op.name, param: param.name, value: id.0 });
@@ -185,12 +230,9 @@ impl FunctionBuilder {
         if op.since > self.function.opset {
             return Err(BuildError::Opset { op: op.name, name, since: op.since, opset: self.function.opset });
         }
-        let mut operation = Operation { op, args, outputs: SmallVec::new(), blocks: Vec::new() };
-        let types = infer_operation(&self.function, &operation).map_err(|source| BuildError::Infer {
-            op: op.name,
-            name: name.clone(),
-            source,
-        })?;
+        let fault = |source| BuildError::Infer { op: op.name, name: name.clone(), source };
+        let declared = declared.map(|types| types.iter().collect::<Vec<_>>());
+        let types = infer_operation(&self.function, &operation, declared.as_deref()).map_err(fault)?;
         let several = types.len() > 1;
         for (index, ty) in types.into_iter().enumerate() {
             let name = match (&name, several) {
@@ -214,6 +256,8 @@ pub struct OpBuilder<'b> {
     args: SmallVec<[Arg; 4]>,
     /// Float literals, whose element type is settled when all arguments are known.
     floats: SmallVec<[(usize, f32); 2]>,
+    blocks: Vec<Block>,
+    declared: Option<Vec<Type>>,
     name: Option<String>,
     error: Option<BuildError>,
 }
@@ -243,7 +287,7 @@ impl OpBuilder<'_> {
     /// A value (for a tuple parameter: a tuple of one).
     pub fn arg(self, param: &str, value: ValueId) -> Self {
         let tuple = self.op.is_some_and(|op| {
-            op.params.iter().any(|declared| declared.name == param && declared.kind == ParamKind::Tuple)
+            op.params.iter().any(|declared| declared.name == param && declared.kind.is_tuple())
         });
         self.set(param, if tuple { Arg::Many(vec![value]) } else { Arg::One(value) })
     }
@@ -313,6 +357,19 @@ impl OpBuilder<'_> {
         self
     }
 
+    /// The next nested block ([`FunctionBuilder::block`]).
+    pub fn block(mut self, block: Block) -> Self {
+        self.blocks.push(block);
+        self
+    }
+
+    /// Types of the results, for an operation whose types only running the program can tell. Where they can be inferred,
+    /// the inferred ones hold.
+    pub fn declared(mut self, types: &[Type]) -> Self {
+        self.declared = Some(types.to_vec());
+        self
+    }
+
     /// Names the output (several outputs: `name_0`, `name_1`, …).
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
@@ -336,7 +393,9 @@ impl OpBuilder<'_> {
         for (at, value) in std::mem::take(&mut self.floats) {
             self.args[at] = Arg::One(self.builder.float(dtype, value));
         }
-        self.builder.push(op, self.args, self.name)
+        let mut operation = Operation::new(op, self.args);
+        operation.blocks = self.blocks;
+        self.builder.push(operation, self.declared.as_deref(), self.name)
     }
 
     /// Adds the operation, which must have one output, and returns it.

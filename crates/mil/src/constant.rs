@@ -19,7 +19,7 @@ macro_rules! element {
         impl Element for $rust { const DTYPE: DataType = DataType::$dtype; }
     )*};
 }
-element!(f16 => Fp16, f32 => Fp32, i8 => Int8, u8 => Uint8, i16 => Int16, u16 => Uint16, i32 => Int32, u32 => Uint32);
+element!(f16 => Fp16, f32 => Fp32, i8 => Int8, u8 => Uint8, i16 => Int16, u16 => Uint16, i32 => Int32, u32 => Uint32, i64 => Int64);
 
 #[derive(Clone)]
 enum Storage {
@@ -106,9 +106,9 @@ impl Constant {
         if (slice.as_ptr() as usize).is_multiple_of(ty.dtype.size()) {
             return Ok(Constant { ty, storage: Storage::Bytes(bytes) });
         }
-        // u32 is the widest alignment that any element type asks for.
-        let mut aligned = vec![0u32; slice.len().div_ceil(4)];
-        bytemuck::cast_slice_mut::<u32, u8>(&mut aligned)[..slice.len()].copy_from_slice(slice);
+        // u64 is the widest alignment that any element type asks for.
+        let mut aligned = vec![0u64; slice.len().div_ceil(8)];
+        bytemuck::cast_slice_mut::<u64, u8>(&mut aligned)[..slice.len()].copy_from_slice(slice);
         let len = slice.len();
         Ok(Constant { ty, storage: Storage::Bytes(Arc::new(Prefix(aligned, len))) })
     }
@@ -201,6 +201,7 @@ impl Constant {
             DataType::Uint16 => widen::<u16>(self),
             DataType::Int32 => widen::<i32>(self),
             DataType::Uint32 => widen::<u32>(self),
+            DataType::Int64 => widen::<i64>(self),
             DataType::Bool => Some(self.bytes().iter().map(|&b| b as i64).collect()),
             dtype if dtype.is_packed() => Some(packed::unpack(dtype, self.bytes(), self.ty.shape.count())),
             _ => None,
@@ -239,11 +240,11 @@ impl Constant {
 }
 
 /// The first bytes of an aligned buffer.
-struct Prefix(Vec<u32>, usize);
+struct Prefix(Vec<u64>, usize);
 
 impl AsRef<[u8]> for Prefix {
     fn as_ref(&self) -> &[u8] {
-        &bytemuck::cast_slice::<u32, u8>(&self.0)[..self.1]
+        &bytemuck::cast_slice::<u64, u8>(&self.0)[..self.1]
     }
 }
 

@@ -38,15 +38,17 @@ pub enum DataType {
     Uint4,
     /// Unsigned 6-bit integer; constants only, packed.
     Uint6,
+    /// Signed 64-bit integer: class labels of `classify`, nothing else.
+    Int64,
 }
 
 use DataType::*;
 
 impl DataType {
     /// Every data type, in declaration order.
-    pub const ALL: [DataType; 16] = [
+    pub const ALL: [DataType; 17] = [
         Fp16, Fp32, Int8, Uint8, Int16, Uint16, Int32, Uint32, Bool, String, Int4, Uint1, Uint2, Uint3,
-        Uint4, Uint6,
+        Uint4, Uint6, Int64,
     ];
 
     /// MIL's name of the type, as printed in programs.
@@ -68,6 +70,7 @@ impl DataType {
             Uint3 => "uint3",
             Uint4 => "uint4",
             Uint6 => "uint6",
+            Int64 => "int64",
         }
     }
 
@@ -80,6 +83,7 @@ impl DataType {
     /// packed as weight files hold them: one stream, lowest bit first, elements straddling bytes where need be.
     pub const fn bits(self) -> usize {
         match self {
+            Int64 => 64,
             Fp32 | Int32 | Uint32 => 32,
             Fp16 | Int16 | Uint16 => 16,
             Int8 | Uint8 | Bool => 8,
@@ -110,7 +114,7 @@ impl DataType {
 
     /// A signed or unsigned integer type (`bool` is not one).
     pub const fn is_int(self) -> bool {
-        matches!(self, Int8 | Uint8 | Int16 | Uint16 | Int32 | Uint32) || self.is_packed()
+        matches!(self, Int8 | Uint8 | Int16 | Uint16 | Int32 | Uint32 | Int64) || self.is_packed()
     }
 }
 
@@ -122,7 +126,7 @@ impl fmt::Display for DataType {
 
 /// A set of data types, as op declarations constrain their parameters.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct DataTypeSet(u16);
+pub struct DataTypeSet(u32);
 
 impl DataTypeSet {
     /// The set of the given types.
@@ -130,7 +134,7 @@ impl DataTypeSet {
         let mut bits = 0;
         let mut i = 0;
         while i < types.len() {
-            bits |= 1 << types[i] as u16;
+            bits |= 1 << types[i] as u32;
             i += 1;
         }
         DataTypeSet(bits)
@@ -138,7 +142,7 @@ impl DataTypeSet {
 
     /// Whether `dtype` is in the set.
     pub const fn contains(self, dtype: DataType) -> bool {
-        self.0 & (1 << dtype as u16) != 0
+        self.0 & (1 << dtype as u32) != 0
     }
 
     /// Both sets together.

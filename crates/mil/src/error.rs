@@ -58,12 +58,19 @@ pub struct InferError {
     pub param: &'static str,
     /// What was expected and what was found; begins with a verb (`has shape …, but …`).
     pub message: String,
+    /// Nothing is wrong, but only running the program can tell the types: they must be declared.
+    pub at_run_time: bool,
 }
 
 impl InferError {
     /// An inference error about one parameter.
     pub fn new(param: &'static str, message: impl Into<String>) -> InferError {
-        InferError { param, message: message.into() }
+        InferError { param, message: message.into(), at_run_time: false }
+    }
+
+    /// The types depend on the value of this parameter, which is computed at run time.
+    pub fn at_run_time(param: &'static str, message: impl Into<String>) -> InferError {
+        InferError { param, message: message.into(), at_run_time: true }
     }
 }
 
@@ -160,6 +167,15 @@ pub enum BuildError {
     /// A constant that cannot be made.
     #[error(transparent)]
     Constant(#[from] ConstantError),
+    /// A function that only an interpreter can run, where everything must be known before.
+    #[error(
+        "function `{function}` has control flow, lists or unknown shapes; bind its flexible inputs to fixed shapes first \
+         (what is left can be run, but not rewritten)"
+    )]
+    NotStatic {
+        /// The function.
+        function: String,
+    },
     /// A type that cannot exist.
     #[error("{ty} has more elements than memory can hold")]
     TooLarge {

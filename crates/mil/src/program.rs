@@ -1,6 +1,6 @@
 //! Programs as data: functions, blocks, operations, values.
 
-use crate::{Constant, DataType, Op, OpView, Opset, Shape, TensorType, Type};
+use crate::{BuildError, Constant, DataType, Op, OpView, Opset, Shape, TensorType, Type};
 use smallvec::SmallVec;
 use std::fmt;
 
@@ -91,9 +91,16 @@ pub struct Operation {
     pub outputs: SmallVec<[ValueId; 1]>,
     /// Nested blocks (control flow).
     pub blocks: Vec<Block>,
+    /// The operation's own name, where it is not that of its first output: tools show it, nothing computes with it.
+    pub name: Option<String>,
 }
 
 impl Operation {
+    /// An operation without outputs yet.
+    pub fn new(op: Op, args: impl Into<SmallVec<[Arg; 4]>>) -> Operation {
+        Operation { op, args: args.into(), outputs: SmallVec::new(), blocks: Vec::new(), name: None }
+    }
+
     /// Every value that the operation uses directly, constants included, in parameter order.
     pub fn uses(&self) -> impl Iterator<Item = ValueId> {
         self.args.iter().flat_map(|arg| arg.values().iter().copied())
@@ -191,6 +198,18 @@ impl Function {
     /// The input with this name.
     pub fn input_named(&self, name: &str) -> Option<ValueId> {
         self.inputs.iter().copied().find(|&id| self.value(id).name.as_deref() == Some(name))
+    }
+
+    /// Whether everything about the function is known before it runs: every value is a tensor or a state of known
+    /// shape, and there is no control flow. Compilers take such functions; the others are interpreted.
+    pub fn is_static(&self) -> bool {
+        self.values.iter().all(|value| value.ty.is_static())
+            && self.body.ops.iter().all(|operation| operation.blocks.is_empty())
+    }
+
+    /// Fails unless the function [is static](Function::is_static); passes that rewrite functions begin with this.
+    pub fn require_static(&self) -> Result<(), BuildError> {
+        if self.is_static() { Ok(()) } else { Err(BuildError::NotStatic { function: self.name.clone() }) }
     }
 
     /// A reader of one operation's arguments.

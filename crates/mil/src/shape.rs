@@ -4,7 +4,10 @@ use smallvec::SmallVec;
 use std::fmt;
 use std::ops::Deref;
 
-/// The dimensions of a tensor, outermost first; `[]` is a scalar. Every dimension is known.
+/// A dimension that only running the program, or binding its flexible inputs, can tell; printed `?`.
+pub const UNKNOWN: usize = usize::MAX;
+
+/// The dimensions of a tensor, outermost first; `[]` is a scalar. A dimension may be [`UNKNOWN`].
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Shape(SmallVec<[usize; 6]>);
 
@@ -19,13 +22,28 @@ impl Shape {
         Shape::default()
     }
 
+    /// Whether every dimension is known.
+    pub fn is_known(&self) -> bool {
+        !self.0.contains(&UNKNOWN)
+    }
+
+    /// Whether a tensor of shape `other` can stand where one of this shape is declared: as many dimensions, equal
+    /// where both are known.
+    pub fn accepts(&self, other: &Shape) -> bool {
+        let fits = |(&a, &b): (&usize, &usize)| a == b || a == UNKNOWN || b == UNKNOWN;
+        self.rank() == other.rank() && self.0.iter().zip(&other.0).all(fits)
+    }
+
     /// Number of dimensions.
     pub fn rank(&self) -> usize {
         self.0.len()
     }
 
-    /// Number of elements, or `None` when it does not fit in `isize`. A scalar has one.
+    /// Number of elements, or `None` when it does not fit in `isize` or is not known. A scalar has one.
     pub fn checked_len(&self) -> Option<usize> {
+        if !self.is_known() {
+            return None;
+        }
         self.0
             .iter()
             .try_fold(1usize, |product, &dim| product.checked_mul(dim))
@@ -101,7 +119,10 @@ impl fmt::Display for Shape {
             if i > 0 {
                 f.write_str(", ")?;
             }
-            write!(f, "{dim}")?;
+            match *dim {
+                UNKNOWN => f.write_str("?")?,
+                dim => write!(f, "{dim}")?,
+            }
         }
         f.write_str("]")
     }

@@ -53,7 +53,7 @@ impl TensorType {
         TensorType { dtype: self.dtype, shape: shape.into() }
     }
 
-    /// Bytes in memory, or `None` when they do not fit in `isize`.
+    /// Bytes in memory, or `None` when they do not fit in `isize` or are not known.
     pub fn checked_bytes(&self) -> Option<usize> {
         let bits = self.shape.checked_len()?.checked_mul(self.dtype.bits())?;
         Some(bits.div_ceil(8)).filter(|&n| n <= isize::MAX as usize)
@@ -71,6 +71,15 @@ impl fmt::Display for TensorType {
     }
 }
 
+/// The type of a list of tensors.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct ListType {
+    /// Type of the elements; dimensions may be unknown.
+    pub element: TensorType,
+    /// Number of elements; `None` for a list that grows as it is written.
+    pub length: Option<usize>,
+}
+
 /// The type of a value.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
@@ -79,6 +88,10 @@ pub enum Type {
     Tensor(TensorType),
     /// Storage that outlives a call and holds a tensor of this type.
     State(TensorType),
+    /// A list of tensors.
+    List(ListType),
+    /// A dictionary from class labels (scalars of this type) to their `fp64` probabilities: what `classify` gives.
+    Dict(TensorType),
 }
 
 impl Type {
@@ -86,15 +99,34 @@ impl Type {
     pub fn as_tensor(&self) -> Option<&TensorType> {
         match self {
             Type::Tensor(tensor) => Some(tensor),
-            Type::State(_) => None,
+            Type::State(_) | Type::List(_) | Type::Dict(_) => None,
         }
     }
 
-    /// The type of the tensor that this is or holds.
+    /// The type of the tensor that this is, that a state holds, of a list's elements, of a dictionary's keys.
     pub fn tensor(&self) -> &TensorType {
         match self {
-            Type::Tensor(tensor) | Type::State(tensor) => tensor,
+            Type::Tensor(tensor) | Type::State(tensor) | Type::Dict(tensor) => tensor,
+            Type::List(list) => &list.element,
         }
+    }
+
+    /// Whether a value of type `other` can stand where one of this type is declared: the same but for dimensions and
+    /// lengths that are not known.
+    pub fn accepts(&self, other: &Type) -> bool {
+        let tensors = |a: &TensorType, b: &TensorType| a.dtype == b.dtype && a.shape.accepts(&b.shape);
+        match (self, other) {
+            (Type::Tensor(a), Type::Tensor(b)) => tensors(a, b),
+            (Type::List(a), Type::List(b)) => {
+                tensors(&a.element, &b.element) && (a.length == b.length || a.length.is_none())
+            }
+            _ => self == other,
+        }
+    }
+
+    /// Whether this is a tensor or state of known shape: what can be planned before anything runs.
+    pub fn is_static(&self) -> bool {
+        matches!(self, Type::Tensor(tensor) | Type::State(tensor) if tensor.shape.is_known())
     }
 
     /// Whether this is a state.
@@ -114,6 +146,11 @@ impl fmt::Display for Type {
         match self {
             Type::Tensor(tensor) => tensor.fmt(f),
             Type::State(tensor) => write!(f, "state<{tensor}>"),
+            Type::List(list) => match list.length {
+                Some(length) => write!(f, "list<{}, {length}>", list.element),
+                None => write!(f, "list<{}, ?>", list.element),
+            },
+            Type::Dict(key) => write!(f, "dict<{}, fp64>", key.dtype),
         }
     }
 }

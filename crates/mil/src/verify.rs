@@ -8,13 +8,16 @@
 //!   has at least one output or writes a state; outputs are tensors.
 //! - Every `ValueId` in use is of its function; every value is defined exactly once and before its use
 //!   (as an input, a constant, or an operation's output).
-//! - A value's recorded type is the one inference gives; every tensor's byte size fits in `isize`.
+//! - A value's recorded type is the one inference gives; every tensor's byte size fits in `isize`. Where inference needs
+//!   what only running tells (an operand's unknown dimension, a computed `shape`), the recorded types are taken as they
+//!   are; such a function is not [`Function::is_static`], and whoever runs it infers again with all in hand.
 //! - Every operation has one argument per declared parameter; required ones are present; tuples stand
 //!   where tuples are declared and nowhere else; states stand where states are declared and nowhere else.
 //! - Element types satisfy the declaration under the function's opset, domains included; constant-only
 //!   parameters are constants; the op exists in the opset.
 //! - Only inputs have state types, and only from iOS18 on.
-//! - Nested blocks occur only where the op declares them (none so far); a function's body has no inputs of its own.
+//! - Nested blocks occur where the op declares them, as many as it declares, at most [`MAX_DEPTH`] deep; what a block defines
+//!   is seen in it and nowhere else; a function's body has no inputs of its own.
 
 use crate::ops::{Op, ParamKind};
 use crate::{
@@ -23,6 +26,9 @@ use crate::{
 use std::collections::HashSet;
 use std::ops::Deref;
 use thiserror::Error;
+
+/// How deep blocks may be nested.
+pub const MAX_DEPTH: usize = 32;
 
 /// A program that satisfies the invariants of this module. Passes and back ends take this.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,7 +73,7 @@ pub fn verify(program: Program) -> Result<Verified, Vec<VerifyError>> {
     let mut names = HashSet::new();
     for function in &program.functions {
         let mut checker =
-            Checker { function, faults: Vec::new(), defined: vec![false; function.values.len()] };
+            Checker { function, faults: Vec::new(), scope: vec![Scope::Undefined; function.values.len()] };
         if !names.insert(&function.name) {
             checker.fault(None, "another function has the same name");
         }
@@ -90,7 +96,18 @@ pub(crate) fn is_name(name: &str) -> bool {
 struct Checker<'a> {
     function: &'a Function,
     faults: Vec<VerifyError>,
-    defined: Vec<bool>,
+    scope: Vec<Scope>,
+}
+
+/// Where the checker stands with a value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// Not defined yet.
+    Undefined,
+    /// Defined, and seen from here.
+    Seen,
+    /// Defined in a block that has ended.
+    Ended,
 }
 
 impl Checker<'_> {
@@ -107,7 +124,7 @@ impl Checker<'_> {
         for (index, value) in function.values.iter().enumerate() {
             let id = ValueId::from_index(index);
             let tensor = value.ty.tensor();
-            if tensor.checked_bytes().is_none() {
+            if tensor.shape.is_known() && tensor.checked_bytes().is_none() {
                 self.fault(self.place_of(id), format!("{tensor} has more elements than memory can hold"));
             }
             if let Def::Const(constant) = &value.def {
@@ -117,7 +134,7 @@ impl Checker<'_> {
                         format!("is declared {}, but its constant is {}", value.ty, constant.ty()),
                     );
                 }
-                self.defined[index] = true;
+                self.scope[index] = Scope::Seen;
             }
         }
         for &input in &function.inputs {
@@ -132,19 +149,27 @@ impl Checker<'_> {
             self.fault(None, "has a body with inputs; they belong to the function");
         }
         self.unique_names(&function.inputs, "inputs");
-        self.block(&function.body);
+        self.operations(&function.body, 0);
         self.outputs();
     }
 
     fn outputs(&mut self) {
         let function = self.function;
-        let writes = function.body.ops.iter().any(|operation| operation.op.effect == crate::Effect::Write);
-        if function.body.outputs.is_empty() && !writes {
+        if function.body.outputs.is_empty() && !writes(&function.body) {
             self.fault(None, "has no outputs and writes no state");
         }
         for &output in &function.body.outputs {
-            if self.check_use(output, "output") && function.ty(output).is_state() {
-                self.fault(self.place_of(output), "is a state; return what `read_state` gives");
+            if !self.check_use(output, "output") {
+                continue;
+            }
+            match function.ty(output) {
+                Type::State(_) => {
+                    self.fault(self.place_of(output), "is a state; return what `read_state` gives")
+                }
+                Type::List(_) => {
+                    self.fault(self.place_of(output), "is a list; return what `list_gather` gives")
+                }
+                Type::Tensor(_) | Type::Dict(_) => {}
             }
         }
         self.unique_names(&function.body.outputs, "outputs");
@@ -180,21 +205,28 @@ impl Checker<'_> {
         if !fits {
             self.fault(self.place_of(id), "is defined in another way than its value records");
         }
-        if self.defined[id.index()] {
+        if self.scope[id.index()] != Scope::Undefined {
             self.fault(self.place_of(id), "is defined twice");
         }
         if what.is_none() && value.ty.is_state() {
             self.fault(self.place_of(id), "is a state, but only inputs can be states");
         }
-        self.defined[id.index()] = true;
+        self.scope[id.index()] = Scope::Seen;
     }
 
     fn check_use(&mut self, id: ValueId, by: &str) -> bool {
-        match self.defined.get(id.index()) {
-            None => self.fault(None, format!("{by} uses {id:?}, but the function has no such value")),
-            Some(false) => self.fault(self.place_of(id), format!("is used by {by} before it is defined")),
-            Some(true) => return true,
-        }
+        let message = match self.scope.get(id.index()) {
+            None => {
+                self.fault(None, format!("{by} uses {id:?}, but the function has no such value"));
+                return false;
+            }
+            Some(Scope::Seen) => return true,
+            Some(Scope::Undefined) => format!("is used by {by} before it is defined"),
+            Some(Scope::Ended) => {
+                format!("is used by {by} outside the block that defines it; return it from there")
+            }
+        };
+        self.fault(self.place_of(id), message);
         false
     }
 
@@ -202,25 +234,45 @@ impl Checker<'_> {
         Some(format!("value `{}`", self.function.display_name(id)))
     }
 
-    fn block(&mut self, block: &Block) {
+    fn operations(&mut self, block: &Block, depth: usize) {
         for operation in &block.ops {
-            self.operation(operation);
+            self.operation(operation, depth);
             for &output in &operation.outputs {
                 self.define(output, None);
             }
         }
     }
 
-    fn operation(&mut self, operation: &Operation) {
+    /// A nested block; what it defines goes out of scope at its end.
+    fn block(&mut self, block: &Block, depth: usize, by: &str) {
+        for &input in &block.inputs {
+            self.define(input, Some("block input"));
+        }
+        self.operations(block, depth);
+        for &output in &block.outputs {
+            self.check_use(output, &format!("a block of {by}"));
+        }
+        let results = block.ops.iter().flat_map(|operation| &operation.outputs);
+        for id in block.inputs.iter().chain(results) {
+            if let Some(scope) = self.scope.get_mut(id.index()) {
+                *scope = Scope::Ended;
+            }
+        }
+    }
+
+    fn operation(&mut self, operation: &Operation, depth: usize) {
         let place = operation.outputs.first().map_or_else(
             || format!("op `{}`", operation.op.name),
             |&id| format!("op `{}` (value `{}`)", operation.op.name, self.function.display_name(id)),
         );
-        if !operation.blocks.is_empty() {
-            self.fault(Some(place.clone()), "has nested blocks, which this op does not take");
-        }
         let defined = operation.uses().collect::<Vec<_>>().into_iter().all(|id| self.check_use(id, &place));
-        if !defined {
+        let faults = self.faults.len();
+        if depth < MAX_DEPTH {
+            operation.blocks.iter().for_each(|block| self.block(block, depth + 1, &place));
+        } else if !operation.blocks.is_empty() {
+            self.fault(Some(place.clone()), format!("has blocks nested more than {MAX_DEPTH} deep"));
+        }
+        if !defined || self.faults.len() > faults {
             return;
         }
         let Err(error) = check_operation(self.function, operation) else { return };
@@ -230,22 +282,37 @@ impl Checker<'_> {
 
 /// Checks one operation whose arguments exist, and that its outputs have the types inference gives.
 fn check_operation(function: &Function, operation: &Operation) -> Result<(), String> {
-    let inferred = infer_operation(function, operation).map_err(|error| error.to_string())?;
     let found: Vec<_> = operation.outputs.iter().filter_map(|id| function.values.get(id.index())).collect();
+    let recorded: Vec<&Type> = found.iter().map(|value| &value.ty).collect();
+    let inferred =
+        infer_operation(function, operation, Some(&recorded)).map_err(|error| error.to_string())?;
     if found.len() != inferred.len() || found.len() != operation.outputs.len() {
         return Err(format!("has {} outputs, but must have {}", operation.outputs.len(), inferred.len()));
     }
     for (value, ty) in found.iter().zip(&inferred) {
-        if value.ty != *ty {
+        if !value.ty.accepts(ty) {
             return Err(format!("records output type {}, but it is {ty}", value.ty));
         }
     }
     Ok(())
 }
 
-/// Checks one operation's arguments against the declaration and infers its output types. The builder and
-/// the verifier both come here.
-pub(crate) fn infer_operation(function: &Function, operation: &Operation) -> Result<Vec<Type>, InferError> {
+/// Whether the block writes a state, nested blocks included. (Depth is bounded where programs are made or checked.)
+fn writes(block: &Block) -> bool {
+    block
+        .ops
+        .iter()
+        .any(|operation| operation.op.effect == crate::Effect::Write || operation.blocks.iter().any(writes))
+}
+
+/// Checks one operation's arguments against the declaration and infers its output types. The builder, the parser and the
+/// verifier come here. Where only running the program can tell the types, those `declared` hold; without any, that
+/// is an error.
+pub fn infer_operation(
+    function: &Function,
+    operation: &Operation,
+    declared: Option<&[&Type]>,
+) -> Result<Vec<Type>, InferError> {
     let op = operation.op;
     if op.since > function.opset {
         return Err(InferError::new(
@@ -262,26 +329,68 @@ pub(crate) fn infer_operation(function: &Function, operation: &Operation) -> Res
             format!("must be {}, but are {}", op.params.len(), operation.args.len()),
         ));
     }
-    check_arguments(function, operation, op)?;
-    let types = (op.infer)(&OpView::new(function, operation))?;
-    for ty in &types {
-        if ty.tensor().checked_bytes().is_none() {
-            return Err(InferError::new("output", format!("would be {ty}, more than memory can hold")));
+    if operation.blocks.len() != op.effect.blocks() {
+        return Err(InferError::new(
+            "blocks",
+            format!("must be {}, but are {}", op.effect.blocks(), operation.blocks.len()),
+        ));
+    }
+    let inferred = check_arguments(function, operation, op)
+        .and_then(|()| unknown_operand(function, operation))
+        .and_then(|()| (op.infer)(&OpView::new(function, operation)));
+    match (inferred, declared) {
+        (Err(error), Some(declared)) if error.at_run_time => trusted(declared),
+        (Err(error), _) => Err(error),
+        (Ok(types), _) => {
+            for tensor in types.iter().map(Type::tensor) {
+                if tensor.shape.is_known() && tensor.checked_bytes().is_none() {
+                    let message = format!("would be {tensor}, more than memory can hold");
+                    return Err(InferError::new("output", message));
+                }
+            }
+            Ok(types)
         }
     }
-    Ok(types)
+}
+
+/// Most inference counts with the dimensions of operands; one that is not known puts it off until the program runs.
+/// Lists and blocks compare types only.
+fn unknown_operand(function: &Function, operation: &Operation) -> Result<(), InferError> {
+    let op = operation.op;
+    if op.family == crate::Family::ControlFlow && op.name != "select" {
+        return Ok(());
+    }
+    for (param, arg) in op.params.iter().zip(&operation.args) {
+        if let Some(&id) = arg.values().iter().find(|&&id| !function.shape(id).is_known()) {
+            let shape = function.shape(id);
+            let message =
+                format!("has shape {shape}, of which a dimension is not known; declare the result's type");
+            return Err(InferError::at_run_time(param.name, message));
+        }
+    }
+    Ok(())
+}
+
+/// Declared types that are taken on trust: tensors.
+fn trusted(declared: &[&Type]) -> Result<Vec<Type>, InferError> {
+    match declared.iter().find(|ty| ty.as_tensor().is_none()) {
+        Some(ty) => Err(InferError::new("output", format!("is declared {ty}, but this op gives tensors"))),
+        None => Ok(declared.iter().map(|&ty| ty.clone()).collect()),
+    }
 }
 
 fn check_arguments(function: &Function, operation: &Operation, op: Op) -> Result<(), InferError> {
     let mut domains: Vec<(u8, crate::DataType, &'static str)> = Vec::new();
+    // Found last, so that a real fault is told first.
+    let mut at_run_time = None;
     for (param, arg) in op.params.iter().zip(&operation.args) {
         match (arg, param.kind) {
             (Arg::None, _) if param.is_optional() => continue,
             (Arg::None, _) => return Err(InferError::new(param.name, "is missing")),
-            (Arg::Many(_), ParamKind::Tensor | ParamKind::State) => {
+            (Arg::Many(_), kind) if !kind.is_tuple() => {
                 return Err(InferError::new(param.name, "takes one value, but a tuple was given"));
             }
-            (Arg::One(_), ParamKind::Tuple) => {
+            (Arg::One(_), kind) if kind.is_tuple() => {
                 return Err(InferError::new(param.name, "takes a tuple of values, but one value was given"));
             }
             _ => {}
@@ -301,7 +410,13 @@ fn check_arguments(function: &Function, operation: &Operation, op: Op) -> Result
             let dtype = value.ty.tensor().dtype;
             check_dtype(param, dtype, dtypes, function.opset)?;
             if param.must_be_constant(function.opset) && !matches!(value.def, Def::Const(_)) {
-                return Err(InferError::new(param.name, not_constant(param)));
+                if !param.computed {
+                    return Err(InferError::new(param.name, not_constant(param)));
+                }
+                at_run_time.get_or_insert_with(|| {
+                    let message = "is computed at run time; make it a constant, or declare the result's type";
+                    InferError::at_run_time(param.name, message)
+                });
             }
             match domains.iter().find(|(letter, ..)| *letter == domain && domain != 0) {
                 Some(&(_, first, other)) if first != dtype => {
@@ -315,7 +430,7 @@ fn check_arguments(function: &Function, operation: &Operation, op: Op) -> Result
             }
         }
     }
-    Ok(())
+    at_run_time.map_or(Ok(()), Err)
 }
 
 fn not_constant(param: &crate::Param) -> String {
@@ -328,13 +443,17 @@ fn not_constant(param: &crate::Param) -> String {
 }
 
 fn check_kind(param: &crate::Param, ty: &Type) -> Result<(), InferError> {
-    match (param.kind == ParamKind::State, ty.is_state()) {
-        (true, false) => Err(InferError::new(param.name, format!("must be a state, but is {ty}"))),
-        (false, true) => {
-            Err(InferError::new(param.name, format!("must be a tensor, but is {ty}; use `read_state` first")))
-        }
-        _ => Ok(()),
+    let (fits, wanted) = match param.kind {
+        ParamKind::Tensor | ParamKind::Tuple => (matches!(ty, Type::Tensor(_)), "a tensor"),
+        ParamKind::State => (ty.is_state(), "a state"),
+        ParamKind::List => (matches!(ty, Type::List(_)), "a list"),
+        ParamKind::Vars => (matches!(ty, Type::Tensor(_) | Type::List(_)), "a tensor or a list"),
+    };
+    let hint = if ty.is_state() { "; use `read_state` first" } else { "" };
+    if fits {
+        return Ok(());
     }
+    Err(InferError::new(param.name, format!("must be {wanted}, but is {ty}{hint}")))
 }
 
 fn check_dtype(

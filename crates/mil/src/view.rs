@@ -1,9 +1,7 @@
 //! Reading an operation's arguments by parameter name, defaults included.
 
 use crate::ops::DefaultValue;
-use crate::{
-    Arg, Constant, DataType, Function, InferError, Operation, Param, ParamKind, Shape, TensorType, ValueId,
-};
+use crate::{Arg, Constant, DataType, Function, InferError, Operation, Param, Shape, TensorType, ValueId};
 
 /// One operation in its function. Type inference, kernels, gradient rules and analyses all read
 /// arguments through this, so that a default means the same to each of them.
@@ -95,7 +93,7 @@ impl<'a> OpView<'a> {
         match self.value(param) {
             Some(value) => {
                 let constant = self.function.constant(value).ok_or_else(|| {
-                    InferError::new(param, "must be a constant here, so that the shapes are known")
+                    InferError::at_run_time(param, "must be a constant here, so that the shapes are known")
                 })?;
                 let ints = constant.to_i64();
                 ints.map(Some).ok_or_else(|| wrong_type(param, "integers", constant))
@@ -125,7 +123,7 @@ impl<'a> OpView<'a> {
                 Some([value]) => Ok(*value != 0),
                 _ => Err(wrong_type(param, "one bool", constant)),
             },
-            None if self.value(param).is_some() => Err(InferError::new(param, "must be a constant")),
+            None if self.value(param).is_some() => Err(InferError::at_run_time(param, "must be a constant")),
             None => Ok(self.default(param) == DefaultValue::Bool(true)),
         }
     }
@@ -143,7 +141,7 @@ impl<'a> OpView<'a> {
                 (_, Some([value])) => Ok(*value as f32),
                 _ => Err(wrong_type(param, "one number", constant)),
             },
-            None if self.value(param).is_some() => Err(InferError::new(param, "must be a constant")),
+            None if self.value(param).is_some() => Err(InferError::at_run_time(param, "must be a constant")),
             None => match self.default(param) {
                 DefaultValue::Float(value) => Ok(value),
                 DefaultValue::Int(value) => Ok(value as f32),
@@ -159,7 +157,7 @@ impl<'a> OpView<'a> {
                 Some([value]) => Ok(value),
                 _ => Err(wrong_type(param, "one string", constant)),
             },
-            None if self.value(param).is_some() => Err(InferError::new(param, "must be a constant")),
+            None if self.value(param).is_some() => Err(InferError::at_run_time(param, "must be a constant")),
             None => match self.default(param) {
                 DefaultValue::Str(value) => Ok(value),
                 _ => Err(InferError::new(param, "is missing")),
@@ -175,7 +173,7 @@ impl<'a> OpView<'a> {
     /// Whether the parameter is a tuple.
     pub fn is_tuple(&self, param: &str) -> bool {
         let declared = self.operation.op.params.iter().find(|declared| declared.name == param);
-        declared.is_some_and(|declared| declared.kind == ParamKind::Tuple)
+        declared.is_some_and(|declared| declared.kind.is_tuple())
     }
 }
 

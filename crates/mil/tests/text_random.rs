@@ -139,6 +139,7 @@ impl Maker {
             return Some(Arg::None);
         }
         Some(match param.kind {
+            ParamKind::List | ParamKind::Vars => return None,
             ParamKind::State if self.states.is_empty() => return None,
             ParamKind::State => Arg::One(self.states[self.random.below(self.states.len())]),
             ParamKind::Tensor => Arg::One(self.tensor(param, opset)?),

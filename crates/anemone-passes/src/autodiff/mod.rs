@@ -198,6 +198,7 @@ pub fn gradients_from(
     seed: Option<ValueId>,
     wrt: &[ValueId],
 ) -> Result<Vec<ValueId>, AutodiffError> {
+    f.function().require_static()?;
     for &id in wrt.iter().chain([&loss]).chain(seed.as_ref()) {
         if id.index() >= f.function().values.len() {
             return Err(AutodiffError::UnknownValue(id));

@@ -15,6 +15,7 @@ use std::ops::Deref;
 use std::sync::LazyLock;
 
 pub mod activation;
+pub mod classify;
 pub mod control_flow;
 pub mod conv;
 pub mod elementwise_binary;
@@ -84,6 +85,7 @@ impl fmt::Display for Opset {
 #[non_exhaustive]
 pub enum Family {
     Activation,
+    Classify,
     ControlFlow,
     Conv,
     ElementwiseBinary,
@@ -109,6 +111,17 @@ pub enum ParamKind {
     Tuple,
     /// A state.
     State,
+    /// A list.
+    List,
+    /// A tuple of tensors and lists.
+    Vars,
+}
+
+impl ParamKind {
+    /// Whether the argument is several values.
+    pub const fn is_tuple(self) -> bool {
+        matches!(self, ParamKind::Tuple | ParamKind::Vars)
+    }
 }
 
 /// What an absent argument means.
@@ -145,6 +158,9 @@ pub struct Param {
     pub since: Opset,
     /// Whether the argument must be a constant.
     pub constant: bool,
+    /// Although `constant`, Apple allows a value computed at run time. The shape of the result depends on it, so such an
+    /// operation cannot be compiled ahead; it is interpreted.
+    pub computed: bool,
     /// The opset from which on a run-time value may stand where earlier ones ask for a constant.
     pub runtime_since: Option<Opset>,
     /// What absence means.
@@ -161,6 +177,7 @@ impl Param {
             widened: [None, None],
             since: Opset::Ios15,
             constant: false,
+            computed: false,
             runtime_since: None,
             default: DefaultValue::Required,
         }
@@ -181,6 +198,16 @@ impl Param {
         Param::new(name, ParamKind::State, 0, ANY)
     }
 
+    /// A required list.
+    pub(crate) const fn list(name: &'static str) -> Param {
+        Param::new(name, ParamKind::List, 0, ANY)
+    }
+
+    /// A required tuple of tensors and lists.
+    pub(crate) const fn vars(name: &'static str) -> Param {
+        Param::new(name, ParamKind::Vars, 0, ANY)
+    }
+
     /// A constant `int32`.
     pub(crate) const fn int(name: &'static str) -> Param {
         Param::tensor(name, 0, INT32).constant()
@@ -199,6 +226,14 @@ impl Param {
     /// The argument must be constant.
     pub(crate) const fn constant(mut self) -> Param {
         self.constant = true;
+        self
+    }
+
+    /// The value decides the shape of the result: a constant where the program is compiled, though it may be computed
+    /// where it is interpreted.
+    pub(crate) const fn shapes_result(mut self) -> Param {
+        self.constant = true;
+        self.computed = true;
         self
     }
 
@@ -260,6 +295,18 @@ pub enum Effect {
     Read,
     /// Writes a state: never removed.
     Write,
+    /// Runs this many nested blocks; their effects are its own.
+    Blocks(usize),
+}
+
+impl Effect {
+    /// How many nested blocks an operation with this effect has.
+    pub const fn blocks(self) -> usize {
+        match self {
+            Effect::Blocks(count) => count,
+            Effect::Pure | Effect::Random | Effect::Read | Effect::Write => 0,
+        }
+    }
 }
 
 /// The declaration of an op.
@@ -340,8 +387,9 @@ impl fmt::Debug for Op {
     }
 }
 
-static FAMILIES: [&[OpDecl]; 15] = [
+static FAMILIES: [&[OpDecl]; 16] = [
     activation::OPS,
+    classify::OPS,
     control_flow::OPS,
     conv::OPS,
     elementwise_binary::OPS,

@@ -4,7 +4,7 @@ use super::infer::{Inferred, check_rank, check_scalar, choice, dimensions, int_f
 use super::{DefaultValue, Effect, FLOAT, Family, INT32, Infer, OpDecl, Opset, Param};
 use crate::{DataType, OpView, TensorType};
 
-const SHAPE: Param = Param::tensor("shape", 0, INT32).constant();
+const SHAPE: Param = Param::tensor("shape", 0, INT32).shapes_result();
 const SEED: Param = Param::int("seed").or(DefaultValue::Int(-1));
 
 const fn number(name: &'static str, default: f32) -> Param {

@@ -54,7 +54,7 @@ const fn operation(
 
 /// A constant vector of `int32` that says what the output's shape is.
 const fn ints(name: &'static str) -> Param {
-    Param::tensor(name, 0, INT32).constant()
+    Param::tensor(name, 0, INT32).shapes_result()
 }
 
 /// A constant in the element type of the result.
@@ -138,12 +138,19 @@ pub static OPS: &[OpDecl] = &[
         order::non_maximum_suppression,
     ),
     operation(
+        "non_zero",
+        "The positions of the elements of `x` that are not zero, in row-major order: `int32` of shape `[count, rank]`. Only \
+         running tells the count.",
+        &[X_BASIC],
+        create::non_zero,
+    ),
+    operation(
         "one_hot",
         "A new dimension of `one_hot_vector_size` at `axis` that holds `on_value` (1) at the index and `off_value` (0) \
          elsewhere; `int32` by default.",
         &[
             Param::tensor("indices", 0, INT32),
-            Param::int("one_hot_vector_size"),
+            Param::int("one_hot_vector_size").shapes_result(),
             AXIS_LAST,
             filler("on_value", b'T', DefaultValue::Int(1)),
             filler("off_value", b'T', DefaultValue::Int(0)),
@@ -166,9 +173,9 @@ pub static OPS: &[OpDecl] = &[
         "range_1d",
         "`start`, `start + step`, … up to but without `end`.",
         &[
-            Param::tensor("end", b'T', NUMBER).constant(),
-            Param::tensor("start", b'T', NUMBER).constant(),
-            Param::tensor("step", b'T', NUMBER).constant(),
+            Param::tensor("end", b'T', NUMBER).shapes_result(),
+            Param::tensor("start", b'T', NUMBER).shapes_result(),
+            Param::tensor("step", b'T', NUMBER).shapes_result(),
         ],
         create::range_1d,
     ),

@@ -94,7 +94,7 @@ pub static OPS: &[OpDecl] = &[
         "reshape",
         "The elements of `x`, in order, under another `shape`. One -1 stands for what remains. A 0 stands for the dimension of \
          `x` in the same place, from iOS17 on counted from the last one (1 where `x` has none).",
-        &[X, int_vector("shape").widened(Opset::Ios17, 0, SMALL_INTS)],
+        &[X, int_vector("shape").shapes_result().widened(Opset::Ios17, 0, SMALL_INTS)],
         reshape::reshape,
     ),
     OpDecl {
@@ -106,9 +106,9 @@ pub static OPS: &[OpDecl] = &[
             &[
                 X,
                 Param::tuple("ref_tensors", 0, STORED),
-                Param::tuple("begins", 0, INT32).constant(),
-                Param::tuple("ends", 0, INT32).constant(),
-                Param::tuple("end_masks", 0, BOOL).constant(),
+                Param::tuple("begins", 0, INT32).shapes_result(),
+                Param::tuple("ends", 0, INT32).shapes_result(),
+                Param::tuple("end_masks", 0, BOOL).shapes_result(),
             ],
             reshape::reshape_like,
         )
@@ -134,14 +134,14 @@ pub static OPS: &[OpDecl] = &[
         "slice_by_index",
         "`x[begin:end:stride]` as in NumPy: negative bounds count from the end, bounds beyond the ends are moved to them. A \
          `begin_mask` or `end_mask` opens that bound; a `squeeze_mask` takes the element at `begin` and drops the dimension.",
-        &[X, BEGIN.constant(), END.constant(), STRIDE, BEGIN_MASK, END_MASK, SQUEEZE_MASK],
+        &[X, BEGIN.shapes_result(), END.shapes_result(), STRIDE, BEGIN_MASK, END_MASK, SQUEEZE_MASK],
         slice::slice_by_index,
     ),
     transformation(
         "slice_by_size",
         "`size` elements of `x` from `begin` on; -1 for all that remain. A `begin` computed at run time is moved so that the \
          slice lies inside `x`.",
-        &[X, BEGIN, bound("size").constant()],
+        &[X, BEGIN, bound("size").shapes_result()],
         slice::slice_by_size,
     ),
     OpDecl {

@@ -93,7 +93,7 @@ pub(super) const fn code(dtype: DataType) -> Option<u32> {
         DataType::Uint6 => 13,
         DataType::Int32 => 14,
         DataType::Uint32 => 15,
-        DataType::Bool | DataType::String => return None,
+        DataType::Bool | DataType::String | DataType::Int64 => return None,
     })
 }
 

@@ -46,22 +46,24 @@ impl Layout {
     }
 }
 
-/// Statements in print order; for each constant, the operation and parameter that use it first.
-fn order(function: &Function) -> (Vec<Statement>, HashMap<ValueId, (usize, &'static str)>) {
+/// Who uses a constant first: the operation's first output, its op, and the parameter.
+type Owner = (Option<ValueId>, &'static str, &'static str);
+
+/// Statements in print order; for each constant, who uses it first. What is used inside an operation's blocks is printed
+/// before the operation, so that every block sees it.
+fn order(function: &Function) -> (Vec<Statement>, HashMap<ValueId, Owner>) {
     let mut statements = Vec::with_capacity(function.body.ops.len());
     let mut owners = HashMap::new();
     let mut printed = HashSet::new();
     let is_constant =
         |id: ValueId| function.values.get(id.index()).is_some_and(|value| matches!(value.def, Def::Const(_)));
     for (index, operation) in function.body.ops.iter().enumerate() {
-        for (param, arg) in operation.op.params.iter().zip(&operation.args) {
-            for &id in arg.values().iter().filter(|&&id| is_constant(id)) {
-                if printed.insert(id) {
-                    statements.push(Statement::Const(id));
-                    owners.insert(id, (index, param.name));
-                }
+        each_use(operation, &mut |id, owner| {
+            if is_constant(id) && printed.insert(id) {
+                statements.push(Statement::Const(id));
+                owners.insert(id, owner);
             }
-        }
+        });
         statements.push(Statement::Op(index));
     }
     for &id in function.body.outputs.iter().filter(|&&id| is_constant(id)) {
@@ -70,6 +72,32 @@ fn order(function: &Function) -> (Vec<Statement>, HashMap<ValueId, (usize, &'sta
         }
     }
     (statements, owners)
+}
+
+/// Every value that an operation or one in its blocks uses.
+fn each_use(operation: &Operation, visit: &mut impl FnMut(ValueId, Owner)) {
+    let first = operation.outputs.first().copied();
+    for (param, arg) in operation.op.params.iter().zip(&operation.args) {
+        arg.values().iter().for_each(|&id| visit(id, (first, operation.op.name, param.name)));
+    }
+    for block in &operation.blocks {
+        for inner in &block.ops {
+            each_use(inner, visit);
+        }
+        block.outputs.iter().for_each(|&id| visit(id, (first, operation.op.name, "result")));
+    }
+}
+
+/// Every group of values that an operation defines, in the order in which a reader of the text meets them: what its blocks
+/// define, then its outputs. The base of names for those that have none comes along.
+fn each_definition(operation: &Operation, visit: &mut impl FnMut(&[ValueId], &'static str)) {
+    for block in &operation.blocks {
+        visit(&block.inputs, "block_input");
+        for inner in &block.ops {
+            each_definition(inner, visit);
+        }
+    }
+    visit(&operation.outputs, operation.op.name);
 }
 
 /// Names given so far, with the next suffix to try for each base so that many equal names stay cheap.
@@ -117,24 +145,27 @@ impl Namer<'_> {
     /// Names the values that bring a name, in print order.
     fn given_names(&mut self, statements: &[Statement]) {
         for &statement in statements {
-            for &id in defined(self.function, &statement) {
-                if let Some(name) = self.unnamed(id).and_then(|value| value.name.as_deref()) {
-                    self.names[id.index()] = self.taken.with_suffix_if_needed(sanitized(name));
+            each_defined(self.function, statement, &mut |ids, _| {
+                for &id in ids {
+                    if let Some(name) = self.unnamed(id).and_then(|value| value.name.as_deref()) {
+                        self.names[id.index()] = self.taken.with_suffix_if_needed(sanitized(name));
+                    }
                 }
-            }
+            });
         }
     }
 
     /// Names the others: results after their op, constants after the result and the parameter that use them.
-    fn made_names(&mut self, statements: &[Statement], owners: &HashMap<ValueId, (usize, &'static str)>) {
-        for statement in statements {
-            let Statement::Op(index) = *statement else { continue };
-            let operation = &self.function.body.ops[index];
-            for &id in &operation.outputs {
-                if self.unnamed(id).is_some() {
-                    self.names[id.index()] = self.taken.numbered(operation.op.name, 0);
+    fn made_names(&mut self, statements: &[Statement], owners: &HashMap<ValueId, Owner>) {
+        for &statement in statements {
+            let Statement::Op(index) = statement else { continue };
+            each_definition(&self.function.body.ops[index], &mut |ids, base| {
+                for &id in ids {
+                    if self.unnamed(id).is_some() {
+                        self.names[id.index()] = self.taken.numbered(base, 0);
+                    }
                 }
-            }
+            });
         }
         for statement in statements {
             let Statement::Const(id) = *statement else { continue };
@@ -142,10 +173,9 @@ impl Namer<'_> {
                 continue;
             }
             let base = match owners.get(&id) {
-                Some(&(index, param)) => {
-                    let operation = &self.function.body.ops[index];
-                    let result = operation.outputs.first().and_then(|id| self.names.get(id.index()));
-                    format!("{}_{param}", result.map_or(operation.op.name, String::as_str))
+                Some(&(result, op, param)) => {
+                    let result = result.and_then(|id| self.names.get(id.index()));
+                    format!("{}_{param}", result.map_or(op, String::as_str))
                 }
                 None => "constant".to_string(),
             };
@@ -160,11 +190,11 @@ impl Namer<'_> {
     }
 }
 
-/// The values that a statement defines.
-fn defined<'a>(function: &'a Function, statement: &'a Statement) -> &'a [ValueId] {
+/// The values that a statement defines, in groups.
+fn each_defined(function: &Function, statement: Statement, visit: &mut impl FnMut(&[ValueId], &'static str)) {
     match statement {
-        Statement::Const(id) => std::slice::from_ref(id),
-        Statement::Op(index) => &function.body.ops[*index].outputs,
+        Statement::Const(id) => visit(&[id], "constant"),
+        Statement::Op(index) => each_definition(&function.body.ops[index], visit),
     }
 }
 
@@ -207,34 +237,37 @@ fn canonical_function(function: &Function) -> Function {
         values: Vec::new(),
     };
     let mut numbers = HashMap::new();
-    let mut define = |result: &mut Function, id: ValueId| {
-        let value = Value { name: Some(layout.name(id)), ..function.value(id).clone() };
-        let new = result.add_value(value);
-        numbers.insert(id, new);
-        new
+    let mut define = |result: &mut Function, ids: &[ValueId]| {
+        for &id in ids {
+            let value = Value { name: Some(layout.name(id)), ..function.value(id).clone() };
+            numbers.insert(id, result.add_value(value));
+        }
     };
-    for &input in &function.inputs {
-        let new = define(&mut result, input);
-        result.inputs.push(new);
+    define(&mut result, &function.inputs);
+    for &statement in &layout.statements {
+        each_defined(function, statement, &mut |ids, _| define(&mut result, ids));
     }
-    let mut outputs = Vec::new();
-    for statement in &layout.statements {
-        outputs
-            .push(defined(function, statement).iter().map(|&id| define(&mut result, id)).collect::<Vec<_>>());
-    }
-    for (statement, outputs) in layout.statements.iter().zip(outputs) {
-        let Statement::Op(index) = *statement else { continue };
-        let operation = &function.body.ops[index];
-        let args = operation.args.iter().map(|arg| renumbered(arg, &numbers)).collect();
-        result.body.ops.push(Operation {
-            op: operation.op,
-            args,
-            outputs: outputs.into(),
-            blocks: Vec::new(),
-        });
-    }
-    result.body.outputs = function.body.outputs.iter().map(|id| numbers[id]).collect();
+    result.inputs = function.inputs.iter().map(|id| numbers[id]).collect();
+    result.body = canonical_block(&function.body, &layout, &numbers);
     result
+}
+
+fn canonical_block(block: &Block, layout: &Layout, numbers: &HashMap<ValueId, ValueId>) -> Block {
+    let operation = |operation: &Operation| {
+        let first = operation.outputs.first().map(|&id| layout.name(id));
+        Operation {
+            op: operation.op,
+            args: operation.args.iter().map(|arg| renumbered(arg, numbers)).collect(),
+            outputs: operation.outputs.iter().map(|id| numbers[id]).collect(),
+            blocks: operation.blocks.iter().map(|block| canonical_block(block, layout, numbers)).collect(),
+            name: operation.name.clone().filter(|name| first.as_ref() != Some(name)),
+        }
+    };
+    Block {
+        inputs: block.inputs.iter().map(|id| numbers[id]).collect(),
+        ops: block.ops.iter().map(operation).collect(),
+        outputs: block.outputs.iter().map(|id| numbers[id]).collect(),
+    }
 }
 
 fn renumbered(arg: &Arg, numbers: &HashMap<ValueId, ValueId>) -> Arg {

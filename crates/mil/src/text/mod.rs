@@ -28,10 +28,15 @@
 //! statements have passed type inference; [`crate::verify()`] is the caller's next step. Beyond what is
 //! printed it accepts: `//` comments; constants written in place (`axis = int32(1)`); flat and nested element lists;
 //! decimal and hexadecimal floats, `inf` and `nan`; arguments written as attributes (`constexpr_…()[axis = …]`);
-//! one value where a tuple is declared; more attributes on `const`, which are dropped, as is every `name`
-//! attribute: the variable is the name; and the serialized form of a state update, `write_state(input = s, data = x)`,
-//! a statement without outputs that becomes `coreml_update_state`. Not accepted, with an error that says so:
-//! flexible dimensions (`?`), function attributes, and argument literals without a type (`axis = -1`).
+//! one value where a tuple is declared; more attributes on `const`, which are dropped, its `name` too: the variable is the
+//! name (operations keep theirs, [`crate::Operation::name`]); attributes of functions, which are dropped: they tell
+//! what shapes may be bound, which is the business of the package around the text; and the serialized form of a
+//! state update, `write_state(input = s, data = x)`, a statement without outputs that becomes `coreml_update_state`.
+//! Not accepted, with an error that says so: argument literals without a type (`axis = -1`).
+//!
+//! **Blocks** stand in braces after the operation, each with a name that means nothing, inputs, statements and outputs:
+//! `… = cond(pred = p)[name = …] { block0() { … } -> (a); block1() { … } -> (b); };`. This spelling is ours: how Apple's
+//! compiler spells nested blocks is not known from public sources. A dimension that is not known is `?`.
 //!
 //! **Weights** can live beside the text in a blob file ([`blob`]): with a [`WeightSink`], constants of ten elements and
 //! more go there, and the text holds `BLOBFILE(path, offset)`; with a [`WeightSource`] they are found again, without

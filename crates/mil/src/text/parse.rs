@@ -1,13 +1,14 @@
 //! Reads programs, functions and statements.
 //!
-//! Nothing here recurses, every token is looked at a fixed number of times, and memory grows with the text only.
+//! Every token is looked at a fixed number of times, memory grows with the text only, and nothing recurses but blocks, which
+//! may be nested [`MAX_DEPTH`] deep.
 
 use super::lex::Token;
 use super::literal::shortened;
 use super::values::{Fault, Parsed, Reader, fault};
 use super::{ParseError, WeightSource};
-use crate::ops::{Op, Opset, ParamKind};
-use crate::verify::infer_operation;
+use crate::ops::{Op, Opset};
+use crate::verify::{MAX_DEPTH, infer_operation};
 use crate::{Arg, Block, BuildError, Constant, Def, Function, Operation, Program, Type, Value, ValueId};
 use smallvec::{SmallVec, smallvec};
 use std::collections::{HashMap, HashSet};
@@ -113,6 +114,10 @@ struct FunctionParser<'r, 's> {
     reader: &'r mut Reader<'s>,
     function: Function,
     names: HashMap<&'s str, ValueId>,
+    /// The names in order of definition, so that those of a block can be forgotten at its end.
+    defined: Vec<&'s str>,
+    /// How many blocks are open around the statement.
+    depth: usize,
 }
 
 /// A name that a statement declares, where it stands, and its type.
@@ -137,7 +142,7 @@ impl<'r, 's> FunctionParser<'r, 's> {
             body: Block::default(),
             values: Vec::new(),
         };
-        FunctionParser { reader, function, names: HashMap::new() }
+        FunctionParser { reader, function, names: HashMap::new(), defined: Vec::new(), depth: 0 }
     }
 
     fn function(mut self) -> Parsed<Function> {
@@ -146,18 +151,14 @@ impl<'r, 's> FunctionParser<'r, 's> {
         self.reader.mark('<')?;
         self.function.opset = self.opset()?;
         self.reader.mark('>')?;
-        self.inputs()?;
-        if self.reader.token == Token::Mark('[') {
-            return fault(
-                self.reader.at,
-                "attributes of functions (flexible shapes) are not supported; every shape must be fixed",
-            );
-        }
+        self.function.inputs = self.inputs()?;
+        self.reader.skip_attributes()?;
         self.reader.mark('{')?;
         while !self.reader.skip('}')? {
             self.statement()?;
         }
-        self.outputs()?;
+        self.function.body.outputs = self.outputs()?;
+        self.reader.mark(';')?;
         Ok(self.function)
     }
 
@@ -171,38 +172,76 @@ impl<'r, 's> FunctionParser<'r, 's> {
         })
     }
 
-    fn inputs(&mut self) -> Parsed<()> {
+    fn inputs(&mut self) -> Parsed<Vec<ValueId>> {
+        let mut inputs = Vec::new();
         self.reader.mark('(')?;
         if self.reader.skip(')')? {
-            return Ok(());
+            return Ok(inputs);
         }
         loop {
             let declared = self.declared("the input's name")?;
-            let id = self.define(&declared, Def::Input)?;
-            self.function.inputs.push(id);
+            inputs.push(self.define(&declared, Def::Input)?);
             if !self.reader.skip(',')? {
-                return self.reader.mark_or(')', "`,` or `)` after an input");
+                self.reader.mark_or(')', "`,` or `)` after an input")?;
+                return Ok(inputs);
             }
         }
     }
 
-    fn outputs(&mut self) -> Parsed<()> {
+    fn outputs(&mut self) -> Parsed<Vec<ValueId>> {
         if self.reader.token != Token::Arrow {
-            return self.reader.expected("`-> (…)`, the function's outputs");
+            return self.reader.expected("`-> (…)`, the outputs");
         }
         self.reader.advance()?;
         self.reader.mark('(')?;
+        let mut outputs = Vec::new();
         if !self.reader.skip(')')? {
             loop {
-                let output = self.known()?;
-                self.function.body.outputs.push(output);
+                outputs.push(self.known()?);
                 if !self.reader.skip(',')? {
                     break;
                 }
             }
             self.reader.mark_or(')', "`,` or `)` after an output")?;
         }
-        self.reader.mark(';')
+        Ok(outputs)
+    }
+
+    /// The blocks after an operation: `{ NAME(inputs) { statements } -> (outputs); … }`.
+    fn blocks(&mut self, op: Op) -> Parsed<Vec<Block>> {
+        let mut blocks = Vec::new();
+        if op.effect.blocks() == 0 {
+            return Ok(blocks);
+        }
+        let at = self.reader.at;
+        self.reader.mark_or('{', "`{`, the operation's blocks")?;
+        if self.depth == MAX_DEPTH {
+            return fault(at, format!("blocks are nested more than {MAX_DEPTH} deep"));
+        }
+        self.depth += 1;
+        while !self.reader.skip('}')? {
+            blocks.push(self.block()?);
+        }
+        self.depth -= 1;
+        Ok(blocks)
+    }
+
+    fn block(&mut self) -> Parsed<Block> {
+        self.reader.name("a block's name or `}`")?;
+        let outside_ops = std::mem::take(&mut self.function.body.ops);
+        let outside = self.defined.len();
+        let inputs = self.inputs()?;
+        self.reader.mark('{')?;
+        while !self.reader.skip('}')? {
+            self.statement()?;
+        }
+        let outputs = self.outputs()?;
+        self.reader.mark(';')?;
+        for name in self.defined.drain(outside..) {
+            self.names.remove(name);
+        }
+        let ops = std::mem::replace(&mut self.function.body.ops, outside_ops);
+        Ok(Block { inputs, ops, outputs })
     }
 
     /// A type and the name that gets it.
@@ -223,6 +262,7 @@ impl<'r, 's> FunctionParser<'r, 's> {
             def,
         });
         self.names.insert(declared.name, id);
+        self.defined.push(declared.name);
         Ok(id)
     }
 
@@ -286,13 +326,14 @@ impl<'r, 's> FunctionParser<'r, 's> {
         self.define(output, Def::Const(constant)).map(|_| ())
     }
 
-    /// `[name = …, …]` if it is there; `take` reads the value of every attribute but `name`.
-    fn attributes(&mut self, mut take: impl FnMut(&mut Self, &'s str, usize) -> Parsed<()>) -> Parsed<()> {
-        if !self.reader.skip('[')? {
-            return Ok(());
-        }
-        if self.reader.skip(']')? {
-            return Ok(());
+    /// `[name = …, …]` if it is there; `take` reads the value of every attribute but `name`, which is returned.
+    fn attributes(
+        &mut self,
+        mut take: impl FnMut(&mut Self, &'s str, usize) -> Parsed<()>,
+    ) -> Parsed<Option<String>> {
+        let mut given = None;
+        if !self.reader.skip('[')? || self.reader.skip(']')? {
+            return Ok(given);
         }
         loop {
             let at = self.reader.at;
@@ -301,11 +342,15 @@ impl<'r, 's> FunctionParser<'r, 's> {
             let place = self.reader.at;
             if name != "name" {
                 take(self, name, at)?;
-            } else if !matches!(self.reader.constant()?.as_strings(), Some([_])) {
-                return fault(place, "the name must be one string");
+            } else {
+                match self.reader.constant()?.as_strings() {
+                    Some([name]) => given = Some(name.clone()),
+                    _ => return fault(place, "the name must be one string"),
+                }
             }
             if !self.reader.skip(',')? {
-                return self.reader.mark_or(']', "`,` or `]` after an attribute");
+                self.reader.mark_or(']', "`,` or `]` after an attribute")?;
+                return Ok(given);
             }
         }
     }
@@ -319,11 +364,13 @@ impl<'r, 's> FunctionParser<'r, 's> {
             Arguments { args: smallvec![Arg::None; op.params.len()], places: SmallVec::new() };
         arguments.places.resize(op.params.len(), at);
         self.arguments(op, &mut arguments)?;
-        self.attributes(|parser, name, at| {
+        let name = self.attributes(|parser, name, at| {
             let id = parser.reader.constant().map(|constant| parser.unnamed(constant))?;
             parser.set(op, &mut arguments, name, at, Arg::One(id))
         })?;
-        let operation = Operation { op, args: arguments.args, outputs: SmallVec::new(), blocks: Vec::new() };
+        let mut operation = Operation::new(op, arguments.args);
+        operation.name = name.filter(|name| outputs.first().is_none_or(|output| output.name != name));
+        operation.blocks = self.blocks(op)?;
         self.push(at, operation, &arguments.places, outputs)
     }
 
@@ -358,7 +405,7 @@ impl<'r, 's> FunctionParser<'r, 's> {
         }
         to.places[index] = at;
         to.args[index] = match arg {
-            Arg::One(id) if op.params[index].kind == ParamKind::Tuple => Arg::Many(vec![id]),
+            Arg::One(id) if op.params[index].kind.is_tuple() => Arg::Many(vec![id]),
             arg => arg,
         };
         Ok(())
@@ -414,7 +461,8 @@ impl<'r, 's> FunctionParser<'r, 's> {
             let (name, opset) = (op.declaration().name, self.function.opset);
             return fault(at, format!("op `{name}` needs opset {}, but the function is {opset}", op.since));
         }
-        let types = infer_operation(&self.function, &operation).map_err(|error| {
+        let recorded: Vec<&Type> = declared.iter().map(|declared| &declared.ty).collect();
+        let types = infer_operation(&self.function, &operation, Some(&recorded)).map_err(|error| {
             let place = op.params.iter().position(|param| param.name == error.param);
             Fault {
                 at: place.map_or(at, |index| places[index]),
@@ -429,7 +477,7 @@ impl<'r, 's> FunctionParser<'r, 's> {
             );
         }
         for (declared, ty) in declared.iter().zip(types) {
-            if declared.ty != ty {
+            if !declared.ty.accepts(&ty) {
                 let (name, found) = (shortened(declared.name), &declared.ty);
                 let op = op.declaration().name;
                 return fault(declared.at, format!("`{name}` is declared {found}, but `{op}` gives {ty}"));
@@ -466,13 +514,14 @@ impl<'r, 's> FunctionParser<'r, 's> {
                 return self.reader.expected("`,` or `)` after an argument");
             }
         }
-        self.attributes(|_, name, at| {
+        let name = self.attributes(|_, name, at| {
             fault(at, format!("`write_state` has no attribute `{}`", shortened(name)))
         })?;
         let [Some(state), Some(value)] = args else { return fault(at, "`write_state` needs input and data") };
         let args = smallvec![Arg::One(state), Arg::One(value)];
-        let mut operation = Operation { op, args, outputs: SmallVec::new(), blocks: Vec::new() };
-        let types = infer_operation(&self.function, &operation).map_err(|error| {
+        let mut operation = Operation::new(op, args);
+        operation.name = name;
+        let types = infer_operation(&self.function, &operation, None).map_err(|error| {
             let index = usize::from(error.param == "value");
             Fault { at: places[index], message: format!("op `write_state`: {error}") }
         })?;

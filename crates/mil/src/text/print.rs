@@ -4,7 +4,9 @@ use super::blob::{self, WeightLocation, WeightSink};
 use super::layout::{Layout, Statement};
 use super::literal::{self, HALF, SINGLE};
 use super::{DEFAULT_BUILD_INFO, Dialect, PrintError};
-use crate::{Arg, Constant, DataType, Function, Operation, Opset, Program, TensorType, Type, ValueId};
+use crate::{
+    Arg, Block, Constant, DataType, Function, MAX_DEPTH, Operation, Opset, Program, TensorType, Type, ValueId,
+};
 use half::f16;
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -96,7 +98,7 @@ impl Printer<'_, '_> {
         for &statement in &layout.statements {
             match statement {
                 Statement::Const(id) => self.constant(function, &layout, id)?,
-                Statement::Op(index) => self.operation(function, &layout, &function.body.ops[index]),
+                Statement::Op(index) => self.operation(function, &layout, &function.body.ops[index], 0),
             }
             self.hand_on(CHUNK)?;
         }
@@ -106,8 +108,8 @@ impl Printer<'_, '_> {
         Ok(())
     }
 
-    fn operation(&mut self, function: &Function, layout: &Layout, operation: &Operation) {
-        self.line.push_str("            ");
+    fn operation(&mut self, function: &Function, layout: &Layout, operation: &Operation, depth: usize) {
+        self.indent(2 * depth);
         self.typed_names(function, layout, &operation.outputs);
         let _ = write!(self.line, " = {}(", operation.op.name);
         let mut first = true;
@@ -128,8 +130,37 @@ impl Printer<'_, '_> {
         }
         self.line.push_str(")[name = ");
         let name = operation.outputs.first().map_or_else(String::new, |&id| layout.name(id));
-        self.string(&name);
-        self.line.push_str("];\n");
+        self.string(operation.name.as_ref().unwrap_or(&name));
+        self.line.push(']');
+        // Depth is bounded in verified programs; of others the inner blocks are left out.
+        if !operation.blocks.is_empty() && depth < MAX_DEPTH {
+            self.line.push_str(" {\n");
+            for (index, block) in operation.blocks.iter().enumerate() {
+                self.block(function, layout, block, index, depth);
+            }
+            self.indent(2 * depth);
+            self.line.push('}');
+        }
+        self.line.push_str(";\n");
+    }
+
+    fn block(&mut self, function: &Function, layout: &Layout, block: &Block, index: usize, depth: usize) {
+        self.indent(2 * depth + 1);
+        let _ = write!(self.line, "block{index}(");
+        self.typed_names(function, layout, &block.inputs);
+        self.line.push_str(") {\n");
+        for operation in &block.ops {
+            self.operation(function, layout, operation, depth + 1);
+        }
+        self.indent(2 * depth + 1);
+        self.line.push_str("} -> (");
+        self.names(layout, &block.outputs);
+        self.line.push_str(");\n");
+    }
+
+    fn indent(&mut self, depth: usize) {
+        self.line.push_str("            ");
+        self.line.extend(std::iter::repeat_n("    ", depth));
     }
 
     fn constant(&mut self, function: &Function, layout: &Layout, id: ValueId) -> Result<(), PrintError> {
@@ -245,8 +276,8 @@ impl Printer<'_, '_> {
     fn typed_name(&mut self, ty: &Type, name: &str) {
         match ty {
             Type::Tensor(tensor) => self.tensor_type(tensor),
-            Type::State(tensor) => {
-                let _ = write!(self.line, "state<{tensor}>");
+            other => {
+                let _ = write!(self.line, "{other}");
             }
         }
         self.line.push(' ');

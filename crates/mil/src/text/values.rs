@@ -113,8 +113,46 @@ impl<'s> Reader<'s> {
         matches!(self.token, Token::Word(_)) && matches!(self.ahead(), Token::Mark('(' | '<'))
     }
 
-    /// A type: `tensor<fp16, [1, 2]>`, a bare scalar, or `state<tensor<…>>`.
+    /// Steps over `[…]` if it comes next, whatever is inside: attributes of functions, which tell what shapes may be bound.
+    pub(super) fn skip_attributes(&mut self) -> Parsed<()> {
+        let mut depth = 0usize;
+        loop {
+            match self.token {
+                Token::Mark('[') => depth += 1,
+                Token::Mark(']') => depth -= 1,
+                Token::End => return self.expected("`]`"),
+                _ => {}
+            }
+            if depth == 0 && self.token != Token::Mark(']') {
+                return Ok(());
+            }
+            self.advance()?;
+            if depth == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A type: `tensor<fp16, [1, 2]>`, a bare scalar, `state<tensor<…>>`, `list<tensor<…>, 4>` or `dict<string, fp64>`.
     pub(super) fn ty(&mut self) -> Parsed<Type> {
+        if self.token == Token::Word("list") {
+            self.advance()?;
+            self.mark('<')?;
+            let element = self.tensor_type()?;
+            self.mark(',')?;
+            let length = Some(self.dimension()?).filter(|&length| length != crate::UNKNOWN);
+            self.mark('>')?;
+            return Ok(Type::List(crate::ListType { element, length }));
+        }
+        if self.token == Token::Word("dict") {
+            self.advance()?;
+            self.mark('<')?;
+            let key = self.tensor_type()?;
+            self.mark(',')?;
+            self.word("fp64")?;
+            self.mark('>')?;
+            return Ok(Type::Dict(key));
+        }
         if self.token == Token::Word("state") {
             self.advance()?;
             self.mark('<')?;
@@ -138,6 +176,7 @@ impl<'s> Reader<'s> {
         self.mark_or('>', "`>` after the shape")?;
         let ty = TensorType { dtype, shape };
         match ty.checked_bytes() {
+            None if !ty.shape.is_known() => Ok(ty),
             Some(_) => Ok(ty),
             None => fault(start, format!("{ty} has more elements than memory can hold")),
         }
@@ -177,7 +216,8 @@ impl<'s> Reader<'s> {
                 text.parse().or_else(|_| fault(at, format!("dimension {} is too large", shortened(text))))
             }
             Token::Mark('?') => {
-                fault(at, "this dimension is flexible (`?`); every dimension must be a number")
+                self.advance()?;
+                Ok(crate::UNKNOWN)
             }
             _ => self.expected(wanted),
         }
@@ -190,6 +230,9 @@ impl<'s> Reader<'s> {
             return fault(start, "a state cannot be written out; make it an input of the function");
         }
         let ty = self.tensor_type()?;
+        if !ty.shape.is_known() {
+            return fault(start, format!("a constant cannot be {ty}; every dimension must be a number"));
+        }
         self.mark_or('(', "`(` and a value after the type")?;
         let constant =
             if self.token == Token::Word("BLOBFILE") { self.blob(&ty)? } else { self.elements(ty)? };
@@ -265,6 +308,7 @@ impl<'s> Reader<'s> {
             DataType::Uint16 => Constant::new(shape.clone(), self.list(&shape, Reader::integer::<u16>)?),
             DataType::Int32 => Constant::new(shape.clone(), self.list(&shape, Reader::integer::<i32>)?),
             DataType::Uint32 => Constant::new(shape.clone(), self.list(&shape, Reader::integer::<u32>)?),
+            DataType::Int64 => Constant::new(shape.clone(), self.list(&shape, Reader::integer::<i64>)?),
             DataType::Bool => Constant::bools(shape.clone(), &self.list(&shape, Reader::truth)?),
             DataType::String => {
                 let strings = self.list(&shape, |reader, _| reader.text().map(Cow::into_owned))?;

@@ -104,6 +104,7 @@ fn constant(dice: &mut Dice, dtype: DataType, first: &[usize]) -> Constant {
         DataType::Uint16 => Constant::new(shape, ints.iter().map(|&value| value as u16).collect()),
         DataType::Uint32 => Constant::new(shape, ints.iter().map(|&value| value as u32).collect()),
         DataType::Int32 => Constant::new(shape, ints),
+        DataType::Int64 => Constant::new(shape, ints.iter().map(|&value| i64::from(value)).collect()),
         packed => {
             let values: Vec<i64> = ints.iter().map(|&value| i64::from(value & 1)).collect();
             Constant::packed(packed, shape, &values)
@@ -267,7 +268,8 @@ fn the_random_programs_reach_every_op() {
     for seed in 0..6000 {
         used.append(&mut program(seed).1);
     }
-    let missed: Vec<&str> = Op::all().map(|op| op.name).filter(|name| !used.contains(name)).collect();
-    // What rarely fits together by chance has cases of its own elsewhere.
+    // Lists and blocks do not come about by chance: `control_flow` has their cases, as others have what rarely fits together.
+    let by_chance = Op::all().filter(|op| op.family != mil::Family::ControlFlow);
+    let missed: Vec<&str> = by_chance.map(|op| op.name).filter(|name| !used.contains(name)).collect();
     assert!(missed.len() <= 12, "never built: {missed:?}");
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 mod activation_normalization;
+mod control_flow;
 mod conv_pool;
 mod hostile;
 mod linear;

@@ -55,7 +55,7 @@ fn random_numbers() {
     refuses(&[
         ("random_normal", "shape = [2, -1]", "`shape` holds -1, but dimensions must not be negative"),
         ("random_normal", "shape = 2", "`shape` must be a vector"),
-        ("random_normal", "shape: int32[2]", "`shape` must be a constant"),
+        ("random_normal", "shape: int32[2]", "`shape` is computed at run time"),
         (
             "random_uniform",
             "shape = [2]; low = fp16 0.5; high = 1.5",

@@ -84,7 +84,7 @@ fn creating() {
             "indices: int32[2]; one_hot_vector_size = 4; on_value = 1.5; off_value = 0",
             "element type",
         ),
-        ("one_hot", "indices: int32[2]; one_hot_vector_size: int32[]", "must be a constant"),
+        ("one_hot", "indices: int32[2]; one_hot_vector_size: int32[]", "is computed at run time"),
         ("range_1d", "start = 0; end = 5; step = 0", "`step` is 0"),
         ("range_1d", "start = 0.0; end = inf; step = 1.0", "`end` is inf, but must be finite"),
         ("range_1d", "start = 0.0; end = 3e38; step = 1e-38", "more elements than memory can hold"),
@@ -109,7 +109,7 @@ fn padding() {
         ("pad", "x: fp32[3]; pad = [3, 0]; mode = \"reflect\"", "adds at most 2"),
         ("pad", "x: fp32[0]; pad = [1, 0]; mode = \"replicate\"", "adds at most 0"),
         ("pad", "x: fp32[3]; pad = [1, 0]; mode = \"wrap\"", "constant, reflect, replicate"),
-        ("pad", "x: fp32[3]; pad: int32[2]", "`pad` must be a constant"),
+        ("pad", "x: fp32[3]; pad: int32[2]", "`pad` is computed at run time"),
     ]);
 }
 

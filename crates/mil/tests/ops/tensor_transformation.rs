@@ -33,7 +33,7 @@ fn shapes() {
         ("reshape", "x: fp32[2,3]; shape = [-1, -1]", "holds -1 twice"),
         ("reshape", "x: fp32[2,3]; shape = [-2, 3]", "dimensions are positive, 0 or -1"),
         ("reshape", "x: fp32[0,3]; shape = [-1, 0, 3]", "does not hold the 0 elements"),
-        ("reshape", "x: fp32[2,3]; shape: int32[1]", "`shape` must be a constant"),
+        ("reshape", "x: fp32[2,3]; shape: int32[1]", "`shape` is computed at run time"),
         ("reshape", "x: fp32[2,3]; shape = 6", "must be a vector"),
         ("expand_dims", "x: fp32[2]; axes = [2]", "axes -2 to 1"),
         ("expand_dims", "x: fp32[2]; axes = [0, -3]", "names axis 0 twice"),
@@ -115,7 +115,7 @@ fn slices_by_index() {
             "is 10 in dimension 0, which is squeezed",
         ),
         (op, "x: fp32[10]; begin = [-11]; end = [5]; squeeze_mask = [true]", "is -11 in dimension 0"),
-        (op, "x: fp32[10]; begin: int32[1]; end = [5]", "`begin` must be a constant"),
+        (op, "x: fp32[10]; begin: int32[1]; end = [5]", "`begin` is computed at run time"),
         (op, "x: fp32[10]; begin = [1]; end = int16 [5]", "must have the element type of `begin`, int32"),
     ]);
 }
@@ -141,7 +141,7 @@ fn slices_by_size() {
         (op, "x: fp32[10]; begin: int32[1]; size = [-1]", "needs `begin` to be a constant"),
         (op, "x: fp32[10]; begin: int32[1]; size = [11]", "at most 10"),
         (op, "x: fp32[10]; begin: int32[2]; size = [1]", "one per dimension"),
-        (op, "x: fp32[10]; begin = [0]; size: int32[1]", "`size` must be a constant"),
+        (op, "x: fp32[10]; begin = [0]; size: int32[1]", "`size` is computed at run time"),
     ]);
 }
 

@@ -36,6 +36,21 @@ pub(super) fn one_hot(op: &OpView<'_>) -> Inferred {
     one(TensorType::new(given.map_or(DataType::Int32, |value| op.function.dtype(value)), dims))
 }
 
+pub(super) fn non_zero(op: &OpView<'_>) -> Inferred {
+    let x = op.tensor("x")?;
+    let Some(constant) = op.constant("x") else {
+        return Err(InferError::at_run_time(
+            "x",
+            "has as many elements that are not zero as only running tells",
+        ));
+    };
+    let count = match (constant.to_f32(), constant.to_i64()) {
+        (Some(floats), _) => floats.iter().filter(|&&value| value != 0.0).count(),
+        (None, ints) => ints.iter().flatten().filter(|&&value| value != 0).count(),
+    };
+    one(TensorType::int32([count, x.shape.rank()]))
+}
+
 pub(super) fn range_1d(op: &OpView<'_>) -> Inferred {
     one(TensorType::new(op.dtype("start")?, [range_len(op)?]))
 }
