@@ -1,16 +1,18 @@
 //! The description of a program that brings none: every input, output and state as an array.
 
-use super::{ArrayDataType, ArrayFeature, Description, Feature, FeatureType, FunctionDescription, Metadata};
+use super::{
+    ArrayDataType, ArrayFeature, ArrayFlexibility, Description, Feature, FeatureType, FunctionDescription,
+    KeyType, Metadata, SizeRange,
+};
 use crate::error::{Error, Result};
-use mil::{DataType, Function, Opset, Program, TensorType};
+use mil::{DataType, Function, Opset, Program, TensorType, Type, UNKNOWN};
 
 impl Description {
-    /// Describes a program: tensors become arrays, states become states, all under their own names. Change what an
-    /// app should see otherwise (images, for one) in the result.
+    /// Describes a program: tensors become arrays, states become states, what `classify` gives becomes a label and a
+    /// dictionary, all under their own names. Change what an app should see otherwise (images, ranges of sizes) in the result.
     ///
     /// # Errors
-    /// When an input or output has an element type that features cannot have in the function's opset, an output has
-    /// no fixed shape, or there is no function.
+    /// When an input or output has a type that features cannot have in the function's opset, or there is no function.
     pub fn of(program: &Program) -> Result<Description> {
         let functions: Vec<_> = program.functions.iter().map(function).collect::<Result<_>>()?;
         let multi_function = functions.len() > 1 || functions.iter().any(|function| function.name != super::codec::MAIN);
@@ -24,33 +26,68 @@ impl Description {
 }
 
 fn function(function: &Function) -> Result<FunctionDescription> {
-    let feature = |id| {
+    let feature = |id, input| {
         let value = function.value(id);
         let name = value.name.clone().unwrap_or_default();
-        let array = array(value.ty.tensor(), function.opset).map_err(|message| {
-            Error::unwritable(format!("function `{}`, `{name}`", function.name), message)
-        })?;
-        let ty = if value.ty.is_state() { FeatureType::State(array) } else { FeatureType::Array(array) };
+        let ty = feature_type(&value.ty, function.opset, input)
+            .map_err(|message| Error::unwritable(format!("function `{}`, `{name}`", function.name), message))?;
         Ok(Feature::new(name, ty))
+    };
+    let classifier = function.body.ops.iter().find(|operation| operation.op.name == "classify");
+    let result = |index: usize| {
+        let id = *classifier?.outputs.get(index)?;
+        function.body.outputs.contains(&id).then(|| function.value(id).name.clone()).flatten()
     };
     Ok(FunctionDescription {
         name: function.name.clone(),
-        inputs: function.tensor_inputs().map(|id| feature(id).map(as_input)).collect::<Result<_>>()?,
-        outputs: function.body.outputs.iter().map(|&id| feature(id)).collect::<Result<_>>()?,
-        states: function.states().map(feature).collect::<Result<_>>()?,
-        predicted_feature: None,
-        predicted_probabilities: None,
+        inputs: function.tensor_inputs().map(|id| feature(id, true)).collect::<Result<_>>()?,
+        outputs: function.body.outputs.iter().map(|&id| feature(id, false)).collect::<Result<_>>()?,
+        states: function.states().map(|id| feature(id, false)).collect::<Result<_>>()?,
+        predicted_feature: result(0),
+        predicted_probabilities: result(1),
     })
 }
 
+fn feature_type(ty: &Type, opset: Opset, input: bool) -> std::result::Result<FeatureType, String> {
+    let label = |dtype| match dtype {
+        DataType::String => Some(KeyType::String),
+        DataType::Int64 => Some(KeyType::Int64),
+        _ => None,
+    };
+    match ty {
+        Type::Tensor(tensor) if !input && tensor.shape.is_empty() && label(tensor.dtype).is_some() => {
+            Ok(if tensor.dtype == DataType::String { FeatureType::String } else { FeatureType::Int64 })
+        }
+        Type::Tensor(tensor) if input => array(tensor, opset).map(as_input).map(FeatureType::Array),
+        // A shape that depends on the inputs is not told.
+        Type::Tensor(tensor) => array(tensor, opset).map(|mut array| {
+            array.shape.retain(|_| tensor.shape.is_known());
+            FeatureType::Array(array)
+        }),
+        Type::State(tensor) if tensor.shape.is_known() => array(tensor, opset).map(FeatureType::State),
+        Type::State(_) => Err(format!("is {ty}, but the shape of a state must be known")),
+        Type::Dict(key) if !input => label(key.dtype).map(FeatureType::Dictionary).ok_or_else(|| {
+            format!("is {ty}, but dictionaries have strings or int64 as keys")
+        }),
+        _ => Err(format!("is {ty}, which no feature can be")),
+    }
+}
+
 /// Core ML has no inputs without dimensions: a scalar goes in as an array of one element (so does coremltools write it).
-fn as_input(mut feature: Feature) -> Feature {
-    if let FeatureType::Array(array) = &mut feature.ty
-        && array.shape.is_empty()
-    {
+/// Where the program leaves a dimension open, any size goes.
+fn as_input(mut array: ArrayFeature) -> ArrayFeature {
+    if array.shape.is_empty() {
         array.shape = vec![1];
     }
-    feature
+    if array.shape.contains(&(UNKNOWN as u64)) {
+        let range = |&dim: &u64| match dim == UNKNOWN as u64 {
+            true => SizeRange { lower: 1, upper: None },
+            false => SizeRange { lower: dim, upper: Some(dim) },
+        };
+        array.flexibility = ArrayFlexibility::Ranges(array.shape.iter().map(range).collect());
+        array.shape.iter_mut().filter(|dim| **dim == UNKNOWN as u64).for_each(|dim| *dim = 1);
+    }
+    array
 }
 
 fn array(ty: &TensorType, opset: Opset) -> std::result::Result<ArrayFeature, String> {

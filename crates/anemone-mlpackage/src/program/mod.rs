@@ -54,6 +54,8 @@ enum Form {
     Name,
     /// A constant in place, among the operation's inputs.
     Inline,
+    /// A constant in place, among the operation's inputs, as a list of its elements.
+    List,
     /// A constant in place, among the operation's attributes.
     Attribute,
 }
@@ -62,7 +64,8 @@ enum Form {
 /// `translate_constexpr`; the latter asks for the opset in which the op was (re)defined, which is what is written out here.
 fn constant_form(op: Op, param: &str, opset: Opset) -> Form {
     match (op.name, param) {
-        ("classify", "classes") | ("reshape_like", "begins" | "ends" | "end_masks") => Form::Inline,
+        ("classify", "classes") => Form::List,
+        ("reshape_like", "begins" | "ends" | "end_masks") => Form::Inline,
         ("constexpr_affine_dequantize" | "constexpr_cast", _) => Form::Attribute,
         ("constexpr_lut_to_dense" | "constexpr_sparse_to_dense", _) if opset < Opset::Ios18 => Form::Attribute,
         (name, _) if name.starts_with("constexpr_") => Form::Inline,

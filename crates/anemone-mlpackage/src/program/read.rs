@@ -7,12 +7,12 @@ use crate::proto::schema::{
 };
 use crate::proto::wire::{Fault, Field, Fields, Read, Within, entry, once};
 use crate::weights::Weights;
-use mil::{Arg, Block, BuildError, Constant, Def, Function, Op, Operation, Opset, ParamKind, Program, Type, Value, ValueId};
+use mil::{
+    Arg, Block, BuildError, Constant, Def, Function, MAX_DEPTH, Op, Operation, Opset, Program, Type, Value,
+    ValueId,
+};
 use smallvec::{SmallVec, smallvec};
 use std::collections::HashMap;
-
-/// Blocks inside one another. Every block takes stack here, and nobody writes programs of this depth.
-const MAX_DEPTH: usize = 40;
 
 /// Names of a program's functions, in the order of the file; nothing else of the program is looked at.
 pub(crate) fn function_names(bytes: &[u8]) -> Read<Vec<&str>> {
@@ -31,7 +31,7 @@ pub(crate) fn function_names(bytes: &[u8]) -> Read<Vec<&str>> {
 pub(crate) fn read(bytes: &[u8], described: &[&str], weights: &Weights) -> Read<Program> {
     use schema_program as m;
     let mut program = Program::default();
-    let [mut version, mut build_info] = [None, None];
+    let (mut version, mut build_info) = (None, None);
     for field in Fields::new(bytes) {
         let field = field?;
         match field.number {
@@ -54,7 +54,7 @@ pub(crate) fn read(bytes: &[u8], described: &[&str], weights: &Weights) -> Read<
                     )));
                 }
                 let value = value.ok_or_else(|| Fault::new("buildInfo has no value"))?;
-                let pairs = values::read_pairs(value.bytes()?, weights).within(|| "buildInfo")?;
+                let pairs = values::read_pairs(value.bytes()?).within(|| "buildInfo")?;
                 once(&mut build_info, &field, pairs)?;
             }
             _ => return field.unknown(m::MESSAGE),
@@ -134,8 +134,8 @@ struct Reader<'a, 'w> {
 impl<'a> Reader<'a, '_> {
     fn block(&mut self, bytes: &'a [u8], depth: usize) -> Read<Block> {
         use schema_block as m;
-        if depth == MAX_DEPTH {
-            return Err(Fault::new(format!("more than {MAX_DEPTH} blocks stand inside one another")));
+        if depth > MAX_DEPTH {
+            return Err(Fault::new(format!("blocks are nested more than {MAX_DEPTH} deep")));
         }
         let outer = self.scope.len();
         let mut block = Block::default();
@@ -231,7 +231,7 @@ impl<'a> Reader<'a, '_> {
                     match name {
                         "val" => once(&mut value, &field, content)?,
                         // Its output has the name that counts.
-                        "name" => drop(values::read_string(content, self.weights).within(|| "name")?),
+                        "name" => drop(values::read_string(content).within(|| "name")?),
                         _ => return Err(Fault::new(format!("a const has no attribute `{name}`"))),
                     }
                 }
@@ -254,12 +254,7 @@ impl<'a> Reader<'a, '_> {
     /// Any operation of the op table.
     fn call(&mut self, op: Op, bytes: &'a [u8], depth: usize) -> Read<Operation> {
         use operation as m;
-        let mut result = Operation {
-            op,
-            args: smallvec![Arg::None; op.params.len()],
-            outputs: SmallVec::new(),
-            blocks: Vec::new(),
-        };
+        let mut result = Operation::new(op, SmallVec::from_elem(Arg::None, op.params.len()));
         let mut name = None;
         for field in Fields::new(bytes) {
             let field = field?;
@@ -269,14 +264,14 @@ impl<'a> Reader<'a, '_> {
                     let (param, value) = entry(field.bytes()?)?;
                     let value = value.map_or(Ok(&[][..]), |value| value.bytes())?;
                     let at = free_param(&result, param)?;
-                    let tuple = op.params[at].kind == ParamKind::Tuple;
+                    let tuple = op.params[at].kind.is_tuple();
                     result.args[at] = self.argument(value, tuple).within(|| format!("`{param}`"))?;
                 }
                 m::ATTRIBUTES => {
                     let (param, value) = entry(field.bytes()?)?;
                     let value = value.map_or(Ok(&[][..]), |value| value.bytes())?;
                     if param == "name" {
-                        once(&mut name, &field, values::read_string(value, self.weights).within(|| "name")?)?;
+                        once(&mut name, &field, values::read_string(value).within(|| "name")?)?;
                         continue;
                     }
                     let at = free_param(&result, param)?;
@@ -301,6 +296,8 @@ impl<'a> Reader<'a, '_> {
                 result.outputs.push(id);
             }
         }
+        let first = result.outputs.first().and_then(|&id| self.function.value(id).name.as_ref());
+        result.name = name.filter(|name| first != Some(name));
         Ok(result)
     }
 
@@ -372,7 +369,7 @@ impl<'a> Reader<'a, '_> {
                     if key != "name" {
                         return Err(Fault::new(format!("write_state has no attribute `{key}`")));
                     }
-                    once(&mut name, &field, values::read_string(value, self.weights)?)?;
+                    once(&mut name, &field, values::read_string(value)?)?;
                 }
                 m::OUTPUTS => return Err(Fault::new("write_state has no outputs")),
                 m::BLOCKS => return Err(Fault::new("write_state has no blocks")),
@@ -386,54 +383,66 @@ impl<'a> Reader<'a, '_> {
         let data = self.argument(data, false).within(|| "`data`")?;
         let held = data.values().iter().map(|&id| self.function.ty(id)).find_map(Type::as_tensor).cloned();
         let held = held.ok_or_else(|| Fault::new("`data` must be a tensor"))?;
-        let output = self.function.add_value(Value { name: None, ty: Type::Tensor(held), def: Def::Op });
-        to.push(Operation { op, args: smallvec![state, data], outputs: smallvec![output], blocks: Vec::new() });
+        let mut update = Operation::new(op, smallvec![state, data]);
+        // coremltools names the half after the whole; the whole's name is that of its result.
+        let whole = name.as_deref().and_then(|name| name.strip_suffix(WRITE_SUFFIX)).map(str::to_string);
+        update.name = name.filter(|_| whole.is_none());
+        let output = Value { name: whole, ty: Type::Tensor(held), def: Def::Op };
+        update.outputs.push(self.function.add_value(output));
+        to.push(update);
         Ok(())
     }
 
-    /// Whether a `read_state` is the second half of the update just before it.
+    /// Whether a `read_state` is the second half of the update just before it: of the same state, under the same name.
     fn merges(&self, bytes: &'a [u8], to: &[Operation]) -> Read<bool> {
         let Some(last) = to.last().filter(|last| last.op.name == UPDATE_STATE) else { return Ok(false) };
-        let unread = last.outputs.iter().all(|&id| self.function.value(id).name.is_none());
-        let mut same = false;
+        let whole = last.outputs.first().and_then(|&id| self.function.value(id).name.as_deref());
+        let (mut same_state, mut same_name) = (false, false);
         for field in Fields::new(bytes) {
             let field = field?;
-            if field.number != operation::INPUTS {
-                continue;
+            match field.number {
+                operation::INPUTS => {
+                    let (_, value) = entry(field.bytes()?)?;
+                    let name = value.map(|value| bound_name(value.bytes()?)).transpose()?.flatten();
+                    let state = name.and_then(|name| self.names.get(name));
+                    same_state = state.is_some_and(|&state| last.args[0].values() == [state]);
+                }
+                operation::OUTPUTS => same_name = whole == Some(named_type(field.bytes()?)?.0),
+                _ => {}
             }
-            let (param, value) = entry(field.bytes()?)?;
-            let Some(name) = value.map(|value| bound_name(value.bytes()?)).transpose()?.flatten() else { continue };
-            same = param == "input" && self.names.get(name).is_some_and(|id| last.args[0].values() == [*id]);
         }
-        Ok(unread && same)
+        // A result that has its name already was read before.
+        Ok(same_state && same_name && !whole.is_some_and(|name| self.names.contains_key(name)))
     }
 
     /// Gives the update the result of the `read_state` that follows it.
-    fn merge(&mut self, bytes: &'a [u8], to: &[Operation]) -> Read<()> {
+    fn merge(&mut self, bytes: &'a [u8], to: &mut [Operation]) -> Read<()> {
         use operation as m;
-        let mut output = None;
+        let (mut output, mut own) = (None, None);
         for field in Fields::new(bytes) {
             let field = field?;
             match field.number {
                 m::TYPE | m::INPUTS => {}
                 m::OUTPUTS => once(&mut output, &field, named_type(field.bytes()?).within(|| "outputs")?)?,
                 m::ATTRIBUTES => {
-                    let (key, _) = entry(field.bytes()?)?;
+                    let (key, value) = entry(field.bytes()?)?;
                     if key != "name" {
                         return Err(Fault::new(format!("read_state has no attribute `{key}`")));
                     }
+                    let value = value.map_or(Ok(&[][..]), |value| value.bytes())?;
+                    once(&mut own, &field, values::read_string(value).within(|| "name")?)?;
                 }
                 m::BLOCKS => return Err(Fault::new("read_state has no blocks")),
                 _ => return field.unknown(m::MESSAGE),
             }
         }
         let (name, ty) = output.ok_or_else(|| Fault::new("read_state has one output"))?;
-        let update = to.last().and_then(|last| last.outputs.first()).copied();
-        let update = update.ok_or_else(|| Fault::new("read_state has no update before it"))?;
-        self.bind(name, update)?;
-        let value = &mut self.function.values[update.index()];
-        value.name = Some(name.into());
-        value.ty = ty;
+        let Some(update) = to.last_mut() else { return Err(Fault::new("read_state has no update before it")) };
+        update.name = own.filter(|own| own != name);
+        for &id in &update.outputs {
+            self.bind(name, id)?;
+            self.function.values[id.index()].ty = ty.clone();
+        }
         Ok(())
     }
 }

@@ -1,10 +1,11 @@
 //! Types of values as protobuf: `ValueType` and what is in it.
 
 use crate::proto::schema::{
-    constant_dimension, dimension, list_type, state_type, tensor_type, unknown_dimension, value_type,
+    constant_dimension, dictionary_type, dimension, list_type, state_type, tensor_type, unknown_dimension,
+    value_type,
 };
-use crate::proto::wire::{Encoder, Fault, Fields, Read, Within, once};
-use mil::{DataType, Shape, TensorType, Type};
+use crate::proto::wire::{Encoder, Fault, Field, Fields, Read, Within, once};
+use mil::{DataType, ListType, Shape, TensorType, Type, UNKNOWN};
 
 /// Dimensions that a tensor may have here. Core ML allows five for most ops; this only bounds damaged files.
 const MAX_RANK: usize = 64;
@@ -19,6 +20,7 @@ pub(super) const fn code(dtype: DataType) -> Option<i64> {
         DataType::Int8 => 21,
         DataType::Int16 => 22,
         DataType::Int32 => 23,
+        DataType::Int64 => 24,
         DataType::Int4 => 25,
         DataType::Uint8 => 31,
         DataType::Uint16 => 32,
@@ -32,11 +34,13 @@ pub(super) const fn code(dtype: DataType) -> Option<i64> {
     })
 }
 
+/// `fp64`: the probabilities in what `classify` gives, and nothing else.
+const FP64: i64 = 12;
+
 /// Element types that Apple's schema has and MIL programs here do not.
-const FOREIGN: [(i64, &str); 7] = [
-    (12, "fp64"),
+const FOREIGN: [(i64, &str); 6] = [
+    (FP64, "fp64"),
     (13, "bf16"),
-    (24, "int64"),
     (34, "uint64"),
     (40, "fp8e4m3fn"),
     (41, "fp8e5m2"),
@@ -56,36 +60,47 @@ fn dtype(number: i64) -> Read<DataType> {
 /// Reads a `ValueType`.
 pub(super) fn read(bytes: &[u8]) -> Read<Type> {
     use value_type as m;
-    let mut ty = None;
-    for field in Fields::new(bytes) {
-        let field = field?;
-        let read = match field.number {
-            m::TENSOR_TYPE => tensor(field.bytes()?).map(Type::Tensor),
-            m::STATE_TYPE => state(field.bytes()?).map(Type::State),
-            m::TUPLE_TYPE => Err(Fault::new("is a tuple, but no op gives one")),
-            _ => return field.unknown(m::MESSAGE),
-        };
-        once(&mut ty, &field, read.within(|| "type")?)?;
-    }
-    ty.ok_or_else(|| Fault::new("the type is not given"))
+    let (number, content) = only_type(bytes)?;
+    let ty = match number {
+        m::TENSOR_TYPE => tensor(content).map(Type::Tensor),
+        m::STATE_TYPE => state(content).map(Type::State),
+        m::LIST_TYPE => list(content).map(Type::List),
+        m::DICTIONARY_TYPE => dictionary(content).map(Type::Dict),
+        _ => Err(Fault::new("is a tuple, but no op gives one")),
+    };
+    ty.within(|| "type")
 }
 
-/// Reads a `ValueType` that must be that of a tensor.
-pub(super) fn read_tensor(bytes: &[u8]) -> Read<TensorType> {
-    match read(bytes)? {
-        Type::Tensor(tensor) => Ok(tensor),
-        other => Err(Fault::new(format!("must be a tensor here, but is {other}"))),
+/// The one field that a `ValueType` has, and its content.
+fn only_type(bytes: &[u8]) -> Read<(u32, &[u8])> {
+    use value_type as m;
+    let mut found = None;
+    for field in Fields::new(bytes) {
+        let field = field?;
+        match field.number {
+            m::TENSOR_TYPE | m::LIST_TYPE | m::TUPLE_TYPE | m::DICTIONARY_TYPE | m::STATE_TYPE => {
+                once(&mut found, &field, (field.number, field.bytes()?))?;
+            }
+            _ => return field.unknown(m::MESSAGE),
+        }
     }
+    found.ok_or_else(|| Fault::new("the type is not given"))
 }
 
 fn tensor(bytes: &[u8]) -> Read<TensorType> {
+    let (code, shape) = tensor_parts(bytes)?;
+    Ok(TensorType::new(dtype(code)?, shape))
+}
+
+/// Number of the element type, and the shape.
+fn tensor_parts(bytes: &[u8]) -> Read<(i64, Shape)> {
     use tensor_type as m;
     let (mut element, mut rank) = (None, None);
     let mut dims = Vec::new();
     for field in Fields::new(bytes) {
         let field = field?;
         match field.number {
-            m::DATA_TYPE => once(&mut element, &field, dtype(field.signed()?)?)?,
+            m::DATA_TYPE => once(&mut element, &field, field.signed()?)?,
             m::RANK => once(&mut rank, &field, field.signed()?)?,
             m::DIMENSIONS if dims.len() == MAX_RANK => {
                 return Err(Fault::new(format!("the tensor has more than {MAX_RANK} dimensions")));
@@ -102,8 +117,7 @@ fn tensor(bytes: &[u8]) -> Read<TensorType> {
     if usize::try_from(rank) != Ok(dims.len()) {
         return Err(Fault::new(format!("the rank is {rank}, but there are {} dimensions", dims.len())));
     }
-    let element = element.map_or_else(|| dtype(0), Ok)?;
-    Ok(TensorType::new(element, Shape::new(&dims)))
+    Ok((element.unwrap_or(0), Shape::new(&dims)))
 }
 
 fn dim(bytes: &[u8]) -> Read<usize> {
@@ -132,6 +146,7 @@ fn constant_dim(bytes: &[u8]) -> Read<usize> {
         }
     }
     let size = size.unwrap_or(0);
+    // The largest number of all stands for unknown dimensions.
     isize::try_from(size)
         .map(isize::cast_unsigned)
         .map_err(|_| Fault::new(format!("dimension {size} is more than memory can hold")))
@@ -150,7 +165,7 @@ fn unknown_dim(bytes: &[u8]) -> Read<usize> {
     if variadic == Some(true) {
         return Err(Fault::new("the tensor has any number of dimensions, which is not supported"));
     }
-    Err(Fault::new("unknown dimensions are not supported yet"))
+    Ok(UNKNOWN)
 }
 
 fn state(bytes: &[u8]) -> Read<TensorType> {
@@ -159,32 +174,59 @@ fn state(bytes: &[u8]) -> Read<TensorType> {
     for field in Fields::new(bytes) {
         let field = field?;
         match field.number {
-            m::WRAPPED_TYPE => {
-                // A tensor only: so types do not nest without end.
-                let read = tensor_in(field.bytes()?).within(|| "wrappedType")?;
-                once(&mut held, &field, read)?;
-            }
+            m::WRAPPED_TYPE => once(&mut held, &field, inner(&field).within(|| "wrappedType")?)?,
             _ => return field.unknown(m::MESSAGE),
         }
     }
     held.ok_or_else(|| Fault::new("what the state holds is not given"))
 }
 
-/// Reads a `ValueType` inside another one, which can only be a tensor.
-fn tensor_in(bytes: &[u8]) -> Read<TensorType> {
-    use value_type as m;
-    let mut ty = None;
+fn list(bytes: &[u8]) -> Read<ListType> {
+    use list_type as m;
+    let (mut element, mut length) = (None, None);
     for field in Fields::new(bytes) {
         let field = field?;
         match field.number {
-            m::TENSOR_TYPE => once(&mut ty, &field, tensor(field.bytes()?)?)?,
-            m::LIST_TYPE | m::TUPLE_TYPE | m::DICTIONARY_TYPE | m::STATE_TYPE => {
-                return Err(Fault::new("must be a tensor here"));
+            m::TYPE => once(&mut element, &field, inner(&field).within(|| "type")?)?,
+            m::LENGTH => once(&mut length, &field, dim(field.bytes()?).within(|| "length")?)?,
+            _ => return field.unknown(m::MESSAGE),
+        }
+    }
+    let element = element.ok_or_else(|| Fault::new("what the list holds is not given"))?;
+    let length = length.ok_or_else(|| Fault::new("the length of the list is not given"))?;
+    Ok(ListType { element, length: Some(length).filter(|&length| length != UNKNOWN) })
+}
+
+fn dictionary(bytes: &[u8]) -> Read<TensorType> {
+    use dictionary_type as m;
+    let (mut key, mut value) = (None, None);
+    for field in Fields::new(bytes) {
+        let field = field?;
+        match field.number {
+            m::KEY_TYPE => once(&mut key, &field, inner(&field).within(|| "keyType")?)?,
+            m::VALUE_TYPE => {
+                let parts = match only_type(field.bytes()?)? {
+                    (value_type::TENSOR_TYPE, content) => tensor_parts(content)?,
+                    _ => (0, Shape::scalar()),
+                };
+                once(&mut value, &field, parts)?;
             }
             _ => return field.unknown(m::MESSAGE),
         }
     }
-    ty.ok_or_else(|| Fault::new("the type is not given"))
+    let key = key.ok_or_else(|| Fault::new("the dictionary's key type is not given"))?;
+    if value != Some((FP64, Shape::scalar())) {
+        return Err(Fault::new("the dictionary's values must be fp64 scalars: probabilities of classes"));
+    }
+    Ok(key)
+}
+
+/// Reads a `ValueType` inside another one, which can only be a tensor: so types do not nest without end.
+fn inner(field: &Field<'_>) -> Read<TensorType> {
+    match only_type(field.bytes()?)? {
+        (value_type::TENSOR_TYPE, content) => tensor(content),
+        _ => Err(Fault::new("must be a tensor here")),
+    }
 }
 
 /// Writes a `ValueType`.
@@ -194,22 +236,47 @@ pub(super) fn write(number: u32, ty: &Type, e: &mut Encoder) -> Result<(), Strin
         Type::State(held) => e.message(value_type::STATE_TYPE, |e| {
             e.message(state_type::WRAPPED_TYPE, |e| write_tensor(held, e))
         }),
+        Type::List(list) => write_list(list, e),
+        Type::Dict(key) => e.message(value_type::DICTIONARY_TYPE, |e| {
+            e.message(dictionary_type::KEY_TYPE, |e| write_tensor(key, e))?;
+            e.message(dictionary_type::VALUE_TYPE, |e| write_parts(FP64, &Shape::scalar(), e));
+            Ok(())
+        }),
         other => Err(format!("is {other}, which no model can hold")),
     })
 }
 
 /// Writes the content of the `ValueType` of a tensor.
 pub(super) fn write_tensor(ty: &TensorType, e: &mut Encoder) -> Result<(), String> {
+    let code =
+        code(ty.dtype).ok_or_else(|| format!("has element type {}, which no model can hold", ty.dtype))?;
+    write_parts(code, &ty.shape, e);
+    Ok(())
+}
+
+/// Writes the content of the `ValueType` of a list.
+pub(super) fn write_list(list: &ListType, e: &mut Encoder) -> Result<(), String> {
+    e.message(value_type::LIST_TYPE, |e| {
+        e.message(list_type::TYPE, |e| write_tensor(&list.element, e))?;
+        write_dim(list_type::LENGTH, list.length.unwrap_or(UNKNOWN), e);
+        Ok(())
+    })
+}
+
+fn write_parts(code: i64, shape: &Shape, e: &mut Encoder) {
     use tensor_type as m;
-    let code = code(ty.dtype).ok_or_else(|| format!("has element type {}, which no model can hold", ty.dtype))?;
     e.message(value_type::TENSOR_TYPE, |e| {
         e.signed(m::DATA_TYPE, code);
-        e.unsigned(m::RANK, ty.shape.rank() as u64);
-        for &dim in ty.shape.iter() {
-            e.message(m::DIMENSIONS, |e| {
-                e.message(dimension::CONSTANT, |e| e.unsigned(constant_dimension::SIZE, dim as u64));
-            });
+        e.unsigned(m::RANK, shape.rank() as u64);
+        for &dim in shape.iter() {
+            write_dim(m::DIMENSIONS, dim, e);
         }
     });
-    Ok(())
+}
+
+fn write_dim(number: u32, dim: usize, e: &mut Encoder) {
+    e.message(number, |e| match dim {
+        UNKNOWN => e.message(dimension::UNKNOWN, |_| ()),
+        dim => e.message(dimension::CONSTANT, |e| e.unsigned(constant_dimension::SIZE, dim as u64)),
+    });
 }

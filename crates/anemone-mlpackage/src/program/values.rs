@@ -3,20 +3,28 @@
 //! A value stands in the file itself or in a weight file beside it. In the file, 32-bit floats, integers of 16 and 32
 //! bits, truth values and strings are lists of their own; `fp16`, 8-bit integers, `uint32` and everything smaller
 //! than a byte are raw little-endian bytes, packed lowest bit first. Source: `helper.py` of coremltools' MIL back end.
+//!
+//! The class labels of `classify` are a list of scalars there and a vector here; nothing else is a list.
 
 use super::types;
 use crate::proto::schema::{
-    blob_file_value, dictionary_type, dictionary_value, immediate_value, key_value_pair, repeated_bools,
+    blob_file_value, dictionary_type, dictionary_value, immediate_value, key_value_pair, list_value, repeated_bools,
     repeated_bytes, repeated_floats, repeated_ints, repeated_strings, tensor_value, value, value_type,
 };
 use crate::proto::wire::{Encoder, Fault, Field, Fields, Read, Within, once};
 use crate::weights::Weights;
 use mil::text::WeightLocation;
-use mil::{Constant, DataType, TensorType};
+use mil::{Constant, DataType, ListType, TensorType, Type};
 use std::sync::Arc;
 
-/// Reads a `Value` that is a tensor. Values in weight files are not copied.
-pub(super) fn read(bytes: &[u8], weights: &Weights) -> Read<Constant> {
+/// The parts of a `Value`.
+struct Parts<'a> {
+    ty: Type,
+    immediate: Option<&'a [u8]>,
+    blob: Option<&'a [u8]>,
+}
+
+fn parts(bytes: &[u8]) -> Read<Parts<'_>> {
     use value as m;
     let [mut ty, mut immediate, mut blob] = [None; 3];
     for field in Fields::new(bytes) {
@@ -29,15 +37,34 @@ pub(super) fn read(bytes: &[u8], weights: &Weights) -> Read<Constant> {
             _ => return field.unknown(m::MESSAGE),
         }
     }
-    let ty = ty.ok_or_else(|| Fault::new("the value has no type")).and_then(types::read_tensor)?;
+    let ty = ty.ok_or_else(|| Fault::new("the value has no type")).and_then(types::read)?;
     match (immediate, blob) {
-        (Some(bytes), None) => immediate_tensor(bytes, ty).within(|| "immediateValue"),
-        (None, Some(bytes)) => {
+        (Some(_), Some(_)) => Err(Fault::new("the value stands both here and in a weight file")),
+        (None, None) => Err(Fault::new("the value is not given")),
+        _ => Ok(Parts { ty, immediate, blob }),
+    }
+}
+
+/// Reads a `Value`: a tensor, or a list of class labels. Values in weight files are not copied.
+pub(super) fn read(bytes: &[u8], weights: &Weights) -> Read<Constant> {
+    let parts = parts(bytes)?;
+    match (parts.ty, parts.immediate, parts.blob) {
+        (Type::List(list), Some(bytes), _) => labels(bytes, &list).within(|| "immediateValue"),
+        (Type::Tensor(ty), Some(bytes), _) => immediate_tensor(bytes, ty).within(|| "immediateValue"),
+        (Type::Tensor(ty), _, Some(bytes)) => {
             let (path, offset) = location(bytes).within(|| "blobFileValue")?;
             weights.constant(path, offset, &ty).map_err(|error| Fault::new(error.to_string()))
         }
-        (Some(_), Some(_)) => Err(Fault::new("the value stands both here and in a weight file")),
-        (None, None) => Err(Fault::new("the value is not given")),
+        (other, ..) => Err(Fault::new(format!("a value of type {other} is not supported here"))),
+    }
+}
+
+/// Reads a `Value` that is a tensor written in place.
+fn read_immediate(bytes: &[u8]) -> Read<Constant> {
+    let parts = parts(bytes)?;
+    match (parts.ty, parts.immediate) {
+        (Type::Tensor(ty), Some(bytes)) => immediate_tensor(bytes, ty).within(|| "immediateValue"),
+        (other, _) => Err(Fault::new(format!("must be a tensor written in place, but is {other}"))),
     }
 }
 
@@ -99,6 +126,7 @@ fn elements(bytes: &[u8], ty: TensorType) -> Read<Constant> {
     let constant = match (number, ty.dtype) {
         (m::FLOATS, DataType::Fp32) => Constant::new(shape, floats(list)?),
         (m::INTS, DataType::Int32) => Constant::new(shape, ints::<i32>(list, &ty)?),
+        (m::LONG_INTS, DataType::Int64) => Constant::new(shape, ints::<i64>(list, &ty)?),
         (m::INTS, DataType::Int16) => Constant::new(shape, ints::<i16>(list, &ty)?),
         (m::INTS, DataType::Uint16) => Constant::new(shape, ints::<u16>(list, &ty)?),
         (m::BOOLS, DataType::Bool) => Constant::bools(shape, &bools(list)?),
@@ -132,6 +160,7 @@ const fn list_of(dtype: DataType) -> u32 {
         DataType::Fp32 => tensor_value::FLOATS,
         DataType::Bool => tensor_value::BOOLS,
         DataType::String => tensor_value::STRINGS,
+        DataType::Int64 => tensor_value::LONG_INTS,
         dtype if in_bytes(dtype) => tensor_value::BYTES,
         _ => tensor_value::INTS,
     }
@@ -155,7 +184,7 @@ fn floats(bytes: &[u8]) -> Read<Vec<f32>> {
     Ok(values)
 }
 
-/// Elements of at most 32 bits.
+/// Integers; lists of 32 and 64 bits have the same field number.
 fn ints<T: TryFrom<i64>>(bytes: &[u8], ty: &TensorType) -> Read<Vec<T>> {
     let mut values = Vec::new();
     for field in Fields::new(bytes) {
@@ -221,9 +250,71 @@ fn raw(bytes: &[u8]) -> Read<&[u8]> {
     Ok(content.unwrap_or_default())
 }
 
+/// Reads an `ImmediateValue` that is a list of scalars, as a vector.
+fn labels(bytes: &[u8], ty: &ListType) -> Read<Constant> {
+    let mut list = None;
+    for field in Fields::new(bytes) {
+        let field = field?;
+        match field.number {
+            immediate_value::LIST => once(&mut list, &field, field.bytes()?)?,
+            immediate_value::TENSOR | immediate_value::TUPLE | immediate_value::DICTIONARY => {
+                return Err(Fault::new("must be a list, as its type says"));
+            }
+            _ => return field.unknown(immediate_value::MESSAGE),
+        }
+    }
+    let (mut strings, mut ints) = (Vec::new(), Vec::new());
+    for field in Fields::new(list.ok_or_else(|| Fault::new("the value is not given"))?) {
+        let field = field?;
+        if field.number != list_value::VALUES {
+            return field.unknown(list_value::MESSAGE);
+        }
+        let index = strings.len() + ints.len();
+        let element = read_immediate(field.bytes()?).within(|| format!("list[{index}]"))?;
+        if *element.ty() != ty.element {
+            let found = element.ty();
+            return Err(Fault::new(format!("list[{index}] is {found}, but the list holds {}", ty.element)));
+        }
+        match (element.as_strings(), element.as_slice::<i64>()) {
+            (Some([text]), _) => strings.push(text.clone()),
+            (_, Some(&[int])) => ints.push(int),
+            _ => return Err(Fault::new(format!("a list of {} is not supported, only class labels", ty.element))),
+        }
+    }
+    let count = strings.len() + ints.len();
+    if ty.length.is_some_and(|length| length != count) {
+        return Err(Fault::new(format!("the value is {} elements long, but its type is {}", count, Type::List(ty.clone()))));
+    }
+    let constant = if ty.element.dtype == DataType::Int64 {
+        Constant::new([count], ints)
+    } else {
+        Constant::strings([count], strings)
+    };
+    constant.map_err(|error| Fault::new(error.to_string()))
+}
+
+/// Writes the content of a `Value` that is a list of the elements of a vector.
+pub(super) fn write_labels(constant: &Constant, e: &mut Encoder) -> Result<(), String> {
+    let element = TensorType::scalar(constant.ty().dtype);
+    let scalars: Vec<Constant> = match (constant.as_strings(), constant.as_slice::<i64>()) {
+        (Some(texts), _) => texts.iter().map(Constant::string).collect(),
+        (_, Some(ints)) => ints.iter().map(|&int| Constant::scalar(int)).collect(),
+        _ => return Err(format!("class labels must be strings or int64, but are {}", constant.ty())),
+    };
+    let list = ListType { element, length: Some(scalars.len()) };
+    e.message(value::TYPE, |e| types::write_list(&list, e))?;
+    e.message(value::IMMEDIATE_VALUE, |e| {
+        e.message(immediate_value::LIST, |e| {
+            scalars.iter().try_for_each(|scalar| {
+                e.message(list_value::VALUES, |e| write_content(scalar, None, e))
+            })
+        })
+    })
+}
+
 /// Reads a value that must be one string: names.
-pub(super) fn read_string(bytes: &[u8], weights: &Weights) -> Read<String> {
-    let constant = read(bytes, weights)?;
+pub(super) fn read_string(bytes: &[u8]) -> Read<String> {
+    let constant = read_immediate(bytes)?;
     match constant.as_strings() {
         Some([text]) => Ok(text.clone()),
         _ => Err(Fault::new(format!("must be one string, but is {}", constant.ty()))),
@@ -231,7 +322,7 @@ pub(super) fn read_string(bytes: &[u8], weights: &Weights) -> Read<String> {
 }
 
 /// Reads a `Value` that is a dictionary from strings to strings.
-pub(super) fn read_pairs(bytes: &[u8], weights: &Weights) -> Read<Vec<(String, String)>> {
+pub(super) fn read_pairs(bytes: &[u8]) -> Read<Vec<(String, String)>> {
     let mut dictionary = None;
     for field in Fields::new(bytes) {
         let field = field?;
@@ -265,8 +356,8 @@ pub(super) fn read_pairs(bytes: &[u8], weights: &Weights) -> Read<Vec<(String, S
         for field in Fields::new(field.bytes()?) {
             let field = field?;
             match field.number {
-                key_value_pair::KEY => once(&mut key, &field, read_string(field.bytes()?, weights)?)?,
-                key_value_pair::VALUE => once(&mut value, &field, read_string(field.bytes()?, weights)?)?,
+                key_value_pair::KEY => once(&mut key, &field, read_string(field.bytes()?)?)?,
+                key_value_pair::VALUE => once(&mut value, &field, read_string(field.bytes()?)?)?,
                 _ => return field.unknown(key_value_pair::MESSAGE),
             }
         }
@@ -300,17 +391,7 @@ pub(super) fn write_pairs(pairs: &[(String, String)], e: &mut Encoder) -> Result
     })
 }
 
-/// Writes a `Value`: in place, or by where it stands in a weight file.
-pub(super) fn write(
-    number: u32,
-    constant: &Constant,
-    stored: Option<&WeightLocation>,
-    e: &mut Encoder,
-) -> Result<(), String> {
-    e.message(number, |e| write_content(constant, stored, e))
-}
-
-/// Writes the content of a `Value`.
+/// Writes the content of a `Value`: in place, or by where it stands in a weight file.
 pub(super) fn write_content(
     constant: &Constant,
     stored: Option<&WeightLocation>,
@@ -346,7 +427,7 @@ fn write_elements(constant: &Constant, e: &mut Encoder) {
                 e.bytes(repeated_bytes::VALUES, constant.bytes());
             }
         }
-        // Truth values and integers of 16 and 32 bits; `repeated_bools` has the same field number.
+        // Truth values and integers of 16, 32 and 64 bits; all their lists have the same field number.
         _ => {
             let values = constant.to_i64().unwrap_or_default();
             e.packed(repeated_ints::VALUES, values.into_iter().map(i64::cast_unsigned));

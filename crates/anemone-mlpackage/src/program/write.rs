@@ -182,7 +182,7 @@ impl FunctionWriter<'_, '_, '_> {
                     attributes.push((param, Some((constant, self.writer.store(constant, function.opset)?))));
                 }
                 _ => e.entry(m::INPUTS, param, |e| {
-                    arg.values().iter().try_for_each(|&id| self.binding(id, form == Form::Inline, e))
+                    arg.values().iter().try_for_each(|&id| self.binding(id, form, e))
                 })?,
             }
         }
@@ -193,17 +193,20 @@ impl FunctionWriter<'_, '_, '_> {
             e.message(m::BLOCKS, |e| self.block(block, e))?;
         }
         attributes.sort_unstable_by_key(|(name, _)| *name);
-        let name = operation.outputs.first().map_or(op.name, |&id| self.layout.name(id));
-        self.attributes(&attributes, name, e)
+        let first = operation.outputs.first().map_or(op.name, |&id| self.layout.name(id));
+        self.attributes(&attributes, operation.name.as_deref().unwrap_or(first), e)
     }
 
-    fn binding(&mut self, id: ValueId, inline: bool, e: &mut Encoder) -> Result<()> {
+    fn binding(&mut self, id: ValueId, form: Form, e: &mut Encoder) -> Result<()> {
         let function = self.function;
-        e.message(argument::ARGUMENTS, |e| match function.constant(id).filter(|_| inline) {
+        e.message(argument::ARGUMENTS, |e| match function.constant(id).filter(|_| form != Form::Name) {
+            Some(constant) if form == Form::List => {
+                e.message(binding::VALUE, |e| values::write_labels(constant, e)).map_err(|message| self.fault(message))
+            }
             Some(constant) => {
                 let stored = self.writer.store(constant, function.opset)?;
-                values::write(binding::VALUE, constant, stored.as_ref(), e)
-                    .map_err(|message| Error::unwritable(format!("function `{}`", function.name), message))
+                e.message(binding::VALUE, |e| values::write_content(constant, stored.as_ref(), e))
+                    .map_err(|message| self.fault(message))
             }
             None => {
                 e.bytes(binding::NAME, self.layout.name(id).as_bytes());
@@ -212,10 +215,18 @@ impl FunctionWriter<'_, '_, '_> {
         })
     }
 
+    fn fault(&self, message: String) -> Error {
+        Error::unwritable(format!("function `{}`", self.function.name), message)
+    }
+
     /// A `coreml_update_state`: `write_state`, and `read_state` when the result is used.
     fn update(&mut self, operation: &Operation, e: &mut Encoder) -> Result<()> {
         let output = operation.outputs.first().copied();
-        let name = output.map_or(UPDATE_STATE, |id| self.layout.name(id)).to_string();
+        let output_name = output.map_or(UPDATE_STATE, |id| self.layout.name(id));
+        let name = operation.name.as_deref().unwrap_or(output_name);
+        let used = output.filter(|&id| self.layout.is_used(id));
+        // An update that was read without its second half may have a name that is none for the whole.
+        let half = if used.is_none() && operation.name.is_some() { name.to_string() } else { format!("{name}{WRITE_SUFFIX}") };
         let place = || format!("function `{}`, `{name}`", self.function.name);
         let [state, value] = &operation.args[..] else {
             return Err(Error::unwritable(place(), "a state update takes a state and a value"));
@@ -224,19 +235,19 @@ impl FunctionWriter<'_, '_, '_> {
             e.string(m::TYPE, WRITE_STATE);
             for (param, arg) in [("data", value), ("input", state)] {
                 e.entry(m::INPUTS, param, |e| {
-                    arg.values().iter().try_for_each(|&id| self.binding(id, false, e))
+                    arg.values().iter().try_for_each(|&id| self.binding(id, Form::Name, e))
                 })?;
             }
-            self.attributes(&[("name", None)], &format!("{name}{WRITE_SUFFIX}"), e)
+            self.attributes(&[("name", None)], &half, e)
         })?;
-        let Some(output) = output.filter(|&id| self.layout.is_used(id)) else { return Ok(()) };
+        let Some(output) = used else { return Ok(()) };
         e.message(schema_block::OPERATIONS, |e| {
             e.string(m::TYPE, "read_state");
             e.entry(m::INPUTS, "input", |e| {
-                state.values().iter().try_for_each(|&id| self.binding(id, false, e))
+                state.values().iter().try_for_each(|&id| self.binding(id, Form::Name, e))
             })?;
             named_type(m::OUTPUTS, self.function, self.layout, output, e)?;
-            self.attributes(&[("name", None)], &name, e)
+            self.attributes(&[("name", None)], name, e)
         })
     }
 }
