@@ -1,0 +1,97 @@
+//! The top of a model file: its version, its kind, its description, and where its program lies.
+
+use crate::description::{self, Description};
+use crate::error::{Error, Result};
+use crate::proto::schema::{MESSAGES, model as m};
+use crate::proto::wire::{Encoder, Fault, Fields, Read, Within, once};
+use std::ops::Range;
+use std::path::Path;
+
+/// The parts of a model file. The program itself is not looked at.
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub(crate) specification_version: i32,
+    pub(crate) description: Description,
+    /// Where the program lies in the file.
+    pub(crate) program: Range<usize>,
+}
+
+/// Reads the top of a model file; refuses every kind of model but ML Programs.
+pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Model> {
+    let (kind, content) = kind(bytes).map_err(Error::fault(path))?;
+    if kind != m::ML_PROGRAM {
+        return Err(declined(kind, path));
+    }
+    let (specification_version, description) = top(bytes).map_err(Error::fault(path))?;
+    // Both are parts of the same mapping.
+    let start = content.as_ptr() as usize - bytes.as_ptr() as usize;
+    Ok(Model { specification_version, description, program: start..start + content.len() })
+}
+
+/// The field of `Model` that is set, and its content.
+fn kind(bytes: &[u8]) -> Read<(u32, &[u8])> {
+    let mut kind = None;
+    for field in Fields::new(bytes) {
+        let field = field?;
+        match field.number {
+            m::SPECIFICATION_VERSION | m::DESCRIPTION | m::IS_UPDATABLE => {}
+            number if kind_name(number).is_some() => once(&mut kind, &field, (number, field.bytes()?))?,
+            _ => return field.unknown(m::MESSAGE),
+        }
+    }
+    kind.ok_or_else(|| Fault::new("this is no model: it holds neither an ML Program nor a model of another kind"))
+}
+
+fn top(bytes: &[u8]) -> Read<(i32, Description)> {
+    let [mut version, mut updatable] = [None, None];
+    let mut described = None;
+    for field in Fields::new(bytes) {
+        let field = field?;
+        match field.number {
+            m::SPECIFICATION_VERSION => once(&mut version, &field, field.int32()?)?,
+            m::DESCRIPTION => once(&mut described, &field, field.bytes()?)?,
+            m::IS_UPDATABLE => once(&mut updatable, &field, i32::from(field.bool()?))?,
+            _ => {}
+        }
+    }
+    if updatable == Some(1) {
+        return Err(Fault::new("it is marked as updatable, which ML Programs cannot be"));
+    }
+    let version = version.ok_or_else(|| Fault::new("its specification version is not given"))?;
+    let described = described.ok_or_else(|| Fault::new("its description is missing"))?;
+    Ok((version, description::read(described).within(|| "description")?))
+}
+
+/// Name of the kind of model that a field of `Model` holds.
+fn kind_name(number: u32) -> Option<&'static str> {
+    // The other fields are no kinds: version, description, updatability.
+    let model = MESSAGES.iter().find(|message| message.name == m::MESSAGE)?;
+    model.fields.iter().find(|(n, _)| *n == number && *n >= m::PIPELINE_CLASSIFIER).map(|(_, name)| *name)
+}
+
+fn declined(number: u32, path: &Path) -> Error {
+    let kind = kind_name(number).unwrap_or("unknown");
+    let message = match number {
+        m::NEURAL_NETWORK | m::NEURAL_NETWORK_CLASSIFIER | m::NEURAL_NETWORK_REGRESSOR => format!(
+            "this is a neural network in the layer format that came before MIL (`{kind}`), which is not supported; convert \
+             the original model again with a deployment target of iOS 15 or later, which gives an ML Program"
+        ),
+        m::PIPELINE | m::PIPELINE_CLASSIFIER | m::PIPELINE_REGRESSOR => format!(
+            "this is a pipeline of several models (`{kind}`), which is not supported; take the ML Program out of it with \
+             coremltools (`spec.{kind}`) and save that"
+        ),
+        _ => format!(
+            "this model is a `{kind}`, which is not supported; only ML Programs are (coremltools' `convert_to=\"mlprogram\"`)"
+        ),
+    };
+    Error::Kind { path: path.into(), kind, message }
+}
+
+/// Writes a model file.
+pub(crate) fn write(specification_version: i32, description: &Description, program: &[u8]) -> Vec<u8> {
+    let mut e = Encoder::default();
+    e.signed(m::SPECIFICATION_VERSION, specification_version.into());
+    e.message(m::DESCRIPTION, |e| description::write(description, e));
+    e.bytes(m::ML_PROGRAM, program);
+    e.finish()
+}

@@ -1,0 +1,74 @@
+//! Programs as protobuf: `MILSpec.Program` and what is in it.
+//!
+//! The form on disk differs from [`mil::Program`] in three ways. Constants are operations (`const`, without inputs, its value
+//! an attribute), one for every parameter; here they are values. Values are told apart by name, with nested blocks
+//! seeing the names around them; here by index. And `coreml_update_state` is two operations, `write_state` and, when its
+//! result is used, `read_state`; here it is one.
+
+mod defaults;
+mod layout;
+mod read;
+mod types;
+mod values;
+mod write;
+
+pub(crate) use read::{function_names, read};
+pub(crate) use write::{Options, write};
+
+use mil::{Op, Opset};
+
+/// The serialized half of a state update.
+const WRITE_STATE: &str = "write_state";
+/// What coremltools adds to the name of an update for its first half.
+const WRITE_SUFFIX: &str = "_write_state";
+/// The op that stands for both halves here.
+const UPDATE_STATE: &str = "coreml_update_state";
+
+/// An opset's name in files. Source: coremltools' `_OPSET`.
+fn opset_name(opset: Opset) -> Option<&'static str> {
+    Some(match opset {
+        Opset::Ios15 => "CoreML5",
+        Opset::Ios16 => "CoreML6",
+        Opset::Ios17 => "CoreML7",
+        Opset::Ios18 => "CoreML8",
+        Opset::Ios26 => "CoreML9",
+        _ => return None,
+    })
+}
+
+/// The specification version in which an opset appeared.
+pub(crate) fn specification_version(opset: Opset) -> i32 {
+    match opset {
+        Opset::Ios15 => 6,
+        Opset::Ios16 => 7,
+        Opset::Ios17 => 8,
+        Opset::Ios18 => 9,
+        _ => 10,
+    }
+}
+
+/// How an argument is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// By the name of the value, which is an operation of its own when it is a constant.
+    Name,
+    /// A constant in place, among the operation's inputs.
+    Inline,
+    /// A constant in place, among the operation's inputs, as a list of its elements.
+    List,
+    /// A constant in place, among the operation's attributes.
+    Attribute,
+}
+
+/// How coremltools writes the constant argument `param` of `op`. Source: `MILProtoExporter.create_block` and
+/// `translate_constexpr`; the latter asks for the opset in which the op was (re)defined, which is what is written out here.
+fn constant_form(op: Op, param: &str, opset: Opset) -> Form {
+    match (op.name, param) {
+        ("classify", "classes") => Form::List,
+        ("reshape_like", "begins" | "ends" | "end_masks") => Form::Inline,
+        ("constexpr_affine_dequantize" | "constexpr_cast", _) => Form::Attribute,
+        ("constexpr_lut_to_dense" | "constexpr_sparse_to_dense", _) if opset < Opset::Ios18 => Form::Attribute,
+        (name, _) if name.starts_with("constexpr_") => Form::Inline,
+        _ => Form::Name,
+    }
+}

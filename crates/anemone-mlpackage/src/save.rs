@@ -1,0 +1,223 @@
+//! Writes packages: complete, or not at all.
+
+use crate::description::{Description, FeatureType, FunctionDescription};
+use crate::error::{Error, Result};
+use crate::manifest::{self, Manifest, inside};
+use crate::package::WriteOptions;
+use crate::{model, program};
+use mil::text::blob::DEFAULT_PATH;
+use mil::text::{BlobError, BlobWriter, WeightLocation, WeightSink};
+use mil::{Constant, Function, Program};
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// What is written.
+pub(crate) struct Model<'a> {
+    pub(crate) version: i32,
+    pub(crate) description: &'a Description,
+    pub(crate) program: &'a Program,
+    pub(crate) explicit_defaults: bool,
+}
+
+/// Writes a package to `target`; `from` is the package that it was read from, whose other items come along.
+pub(crate) fn package(
+    model: &Model<'_>,
+    from: Option<(&Path, &Manifest)>,
+    target: &Path,
+    options: WriteOptions,
+) -> Result<()> {
+    check_target(target, options)?;
+    check_description(model)?;
+    let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let draft = tempfile::Builder::new()
+        .prefix(".anemone-")
+        .suffix(".mlpackage.part")
+        .tempdir_in(parent)
+        .map_err(Error::io(parent, "no folder can be made here"))?;
+    let manifest = from.map_or_else(Manifest::new, |(_, manifest)| manifest.rewritten());
+    fill(model, &manifest, draft.path())?;
+    if let Some((source, manifest)) = from {
+        for item in manifest.others() {
+            copy_item(source, &item.path, draft.path())?;
+        }
+    }
+    publish(draft, target)
+}
+
+fn check_target(target: &Path, options: WriteOptions) -> Result<()> {
+    if target.extension().is_none_or(|extension| extension != "mlpackage") {
+        let message = "a package's name must end in .mlpackage; Core ML goes by that".to_string();
+        return Err(Error::NotAModel { path: target.into(), message });
+    }
+    // A link that leads nowhere is there too.
+    let Ok(metadata) = fs::symlink_metadata(target) else { return Ok(()) };
+    let advice = if !options.overwrite {
+        "choose another name, or ask for it to be replaced"
+    } else if !metadata.is_dir() || !target.join(manifest::NAME).is_file() {
+        "it is no model package, so it is not replaced; choose another name"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Exists { path: target.into(), advice })
+}
+
+/// Checks that description and program speak of the same inputs, outputs and states.
+fn check_description(model: &Model<'_>) -> Result<()> {
+    for function in &model.program.functions {
+        let described = model.description.function(&function.name).ok_or_else(|| {
+            Error::unwritable(format!("function `{}`", function.name), "it is not in the description; Core ML would not find it")
+        })?;
+        check_function(function, described)?;
+    }
+    for described in &model.description.functions {
+        if model.program.function(&described.name).is_none() {
+            let place = format!("description of function `{}`", described.name);
+            return Err(Error::unwritable(place, "the program has no function of this name"));
+        }
+    }
+    Ok(())
+}
+
+fn check_function(function: &Function, described: &FunctionDescription) -> Result<()> {
+    let place = format!("description of function `{}`", function.name);
+    let name = |id| function.value(id).name.clone().unwrap_or_default();
+    let states: Vec<_> = function.states().map(name).collect();
+    let inputs: Vec<_> = function.tensor_inputs().map(name).collect();
+    let outputs: Vec<_> = function.body.outputs.iter().map(|&id| name(id)).collect();
+    for (what, features, names) in [
+        ("input", &described.inputs, &inputs),
+        ("output", &described.outputs, &outputs),
+        ("state", &described.states, &states),
+    ] {
+        for feature in features {
+            if !names.contains(&feature.name) {
+                let message = format!("it has the {what} `{}`, but the program has {}", feature.name, list(names));
+                return Err(Error::unwritable(place, message));
+            }
+            let is_state = matches!(feature.ty, FeatureType::State(_));
+            if is_state != (what == "state") {
+                let message = format!("the {what} `{}` is {}", feature.name, feature.ty);
+                return Err(Error::unwritable(place, message));
+            }
+        }
+        if let Some(missing) = names.iter().find(|name| !features.iter().any(|feature| feature.name == **name)) {
+            return Err(Error::unwritable(place, format!("the program's {what} `{missing}` is not in it")));
+        }
+    }
+    Ok(())
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}
+
+/// Writes the files of a package into an empty folder.
+fn fill(model: &Model<'_>, manifest: &Manifest, package: &Path) -> Result<()> {
+    let data = package.join("Data");
+    let weights = data.join(manifest::WEIGHTS);
+    fs::create_dir_all(&weights).map_err(Error::io(&weights, "the folder cannot be made"))?;
+    let mut sink = LazySink { path: weights.join("weight.bin"), writer: None };
+    let options = program::Options { explicit_defaults: model.explicit_defaults };
+    let program = program::write(model.program, options, &mut sink)?;
+    sink.finish()?;
+    let path = data.join(manifest::MODEL);
+    write_file(&path, &model::write(model.version, model.description, &program))?;
+    let path = package.join(manifest::NAME);
+    write_file(&path, &manifest.to_text(&path)?)
+}
+
+fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = File::create_new(path).map_err(Error::io(path, "cannot be made"))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io(path, "cannot be written"))
+}
+
+/// A weight file that is made when the first constant comes.
+struct LazySink {
+    path: PathBuf,
+    writer: Option<BlobWriter<BufWriter<File>>>,
+}
+
+impl LazySink {
+    fn finish(self) -> Result<()> {
+        let Some(writer) = self.writer else { return Ok(()) };
+        let path = self.path;
+        let file = writer.finish().map_err(|source| Error::Weights { path: path.clone(), source })?;
+        let file = file.into_inner().map_err(|error| Error::io(&path, "cannot be written")(error.into_error()))?;
+        file.sync_all().map_err(Error::io(&path, "cannot be written"))
+    }
+}
+
+impl WeightSink for LazySink {
+    fn store(&mut self, constant: &Constant) -> std::result::Result<WeightLocation, BlobError> {
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            None => {
+                let file = BufWriter::with_capacity(1 << 20, File::create_new(&self.path)?);
+                self.writer.insert(BlobWriter::new(file, DEFAULT_PATH)?)
+            }
+        };
+        writer.store(constant)
+    }
+}
+
+/// Copies an item that is neither the model nor its weights, a file or a folder.
+fn copy_item(from: &Path, item: &str, package: &Path) -> Result<()> {
+    let data = Path::new("Data");
+    let source = inside(from, data, item).map_err(|problem| Error::Manifest {
+        path: from.join(manifest::NAME),
+        message: format!("an item has the path `{item}`, {problem}"),
+    })?;
+    let target = package.join(data).join(item);
+    if let Some(parent) = target.parent() {
+        fs::create_dir_all(parent).map_err(Error::io(parent, "the folder cannot be made"))?;
+    }
+    copy(&source, &target)
+}
+
+fn copy(source: &Path, target: &Path) -> Result<()> {
+    let metadata = fs::symlink_metadata(source).map_err(Error::io(source, "cannot be read"))?;
+    if metadata.is_dir() {
+        fs::create_dir_all(target).map_err(Error::io(target, "the folder cannot be made"))?;
+        let entries = fs::read_dir(source).map_err(Error::io(source, "cannot be read"))?;
+        for entry in entries {
+            let entry = entry.map_err(Error::io(source, "cannot be read"))?;
+            copy(&entry.path(), &target.join(entry.file_name()))?;
+        }
+        return Ok(());
+    }
+    if !metadata.is_file() {
+        let message = "this item is neither a file nor a folder, so it cannot come along".to_string();
+        return Err(Error::NotAModel { path: source.into(), message });
+    }
+    fs::copy(source, target).map(drop).map_err(Error::io(source, "cannot be copied"))
+}
+
+/// Moves a complete package to its place.
+fn publish(draft: tempfile::TempDir, target: &Path) -> Result<()> {
+    // What stands there goes aside first, because a folder cannot be moved onto another one; it is deleted last. What
+    // is mapped of it stays readable, so a package may be written over itself.
+    let parent = draft.path().parent().unwrap_or(Path::new("."));
+    let aside = match fs::symlink_metadata(target) {
+        Ok(_) => {
+            let aside = tempfile::Builder::new()
+                .prefix(".anemone-")
+                .suffix(".mlpackage.old")
+                .tempdir_in(parent)
+                .map_err(Error::io(parent, "no folder can be made here"))?;
+            fs::rename(target, aside.path().join("old")).map_err(Error::io(target, "cannot be moved aside"))?;
+            Some(aside)
+        }
+        Err(_) => None,
+    };
+    if let Err(error) = fs::rename(draft.path(), target) {
+        if let Some(aside) = &aside {
+            // Put back what was there; the first error is the one to tell.
+            let _ = fs::rename(aside.path().join("old"), target);
+        }
+        return Err(Error::io(target, "the finished package cannot be moved here")(error));
+    }
+    // It is at its target now: nothing to delete.
+    let _ = draft.keep();
+    Ok(())
+}
