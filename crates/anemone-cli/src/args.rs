@@ -47,6 +47,18 @@ Examples:
   anemone eval runs/stories --data other.txt     on a text of your own
   anemone eval runs/stories --json | jq .loss";
 
+const RUN_EXAMPLES: &str = "\
+Examples:
+  anemone run model.mlpackage --input in.npz                        a summary of every output
+  anemone run model.mlpackage --input in.npz --output out.npz       every output, by name
+  anemone run classifier.mlpackage --input cat.png                  an image, for an image input
+  anemone run model.mlpackage --input ids=ids.npy,mask=mask.npy     one file for each input
+  anemone run decoder.mlpackage --input 0.npz --input 1.npz         in order; states carry over
+  anemone run model.mlpackage --function prefill --input in.npz     one of several functions
+
+Inputs are matched by name; an .npy or an image needs no name where the model has one input. Integers and floats are
+converted where nothing is lost but precision. Flexible shapes are bound to those of the arrays.";
+
 /// The whole command line.
 #[derive(Debug, Parser)]
 #[command(name = "anemone", version, about = ABOUT, after_help = EXAMPLES, disable_help_subcommand = true)]
@@ -72,6 +84,9 @@ pub(crate) enum Command {
     /// Measure a model on held-out data
     #[command(after_help = EVAL_EXAMPLES)]
     Eval(EvalArgs),
+    /// Run a Core ML model on arrays or images
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArgs),
 }
 
 /// What is trained.
@@ -472,4 +487,26 @@ impl FreshArgs {
         ];
         flags.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)
     }
+}
+
+/// `anemone run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// A .mlpackage, .mlmodelc or .mlmodel of the ML Program kind, or MIL text (.mil)
+    pub(crate) model: PathBuf,
+
+    /// The function to run; the model's default without it
+    #[arg(long)]
+    pub(crate) function: Option<String>,
+
+    /// An .npz, .npy or image; or NAME=FILE,NAME=FILE. Several run one after the other
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: Vec<String>,
+
+    /// Write the results to this .npz: of the last run, or one file for each input
+    #[arg(long, value_name = "NPZ")]
+    pub(crate) output: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
 }

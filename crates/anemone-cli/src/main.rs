@@ -13,6 +13,7 @@ mod output;
 mod plan;
 mod progress;
 mod report;
+mod run;
 mod sample;
 mod source;
 mod train;
@@ -51,6 +52,7 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Train(args) => train::train(&args, &mut Output::new(cli.json, args.quiet)),
         Command::Generate(args) => generate::generate(&args, &mut Output::new(cli.json, false)),
         Command::Eval(args) => eval::eval(&args, &mut Output::new(cli.json, false)),
+        Command::Run(args) => run::run(&args, &mut Output::new(cli.json, false)),
     }
 }
 

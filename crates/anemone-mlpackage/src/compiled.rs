@@ -50,6 +50,12 @@ pub(crate) fn open(path: &Path) -> Result<Package> {
     Ok(Package::from_text(text, Weights::folder(path, Path::new("")), description, version))
 }
 
+/// Opens MIL text that stands alone: what it says about itself is all there is to say.
+pub(crate) fn open_text(path: &Path) -> Result<Package> {
+    let root = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Package::new(program(path, &Weights::folder(root, Path::new("")))?)
+}
+
 /// Reads the program of a compiled model.
 pub(crate) fn program(path: &Path, weights: &Weights) -> Result<Program> {
     let bytes = map::map(path)?;
@@ -123,7 +129,10 @@ impl Compiled {
     fn description(self) -> Told<Description> {
         let multi_function = !self.functions.is_empty();
         let functions = if multi_function {
-            self.functions.into_iter().map(|function| function.schemas.function(function.name)).collect::<Told<_>>()?
+            self.functions
+                .into_iter()
+                .map(|function| function.schemas.function(function.name))
+                .collect::<Told<_>>()?
         } else {
             vec![self.only.function("main".into())?]
         };
@@ -225,7 +234,12 @@ impl Schema {
             }
             (None, None) => ImageFlexibility::Fixed,
         };
-        Ok(ImageFeature { width: self.nested("width")?, height: self.nested("height")?, flexibility, color_space })
+        Ok(ImageFeature {
+            width: self.nested("width")?,
+            height: self.nested("height")?,
+            flexibility,
+            color_space,
+        })
     }
 
     fn key(&self, key: &str) -> Told<KeyType> {

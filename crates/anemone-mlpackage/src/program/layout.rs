@@ -25,7 +25,8 @@ pub(super) struct Layout {
 
 impl Layout {
     pub(super) fn new(function: &Function) -> Result<Layout> {
-        let mut placer = Placer { function, blocks: Vec::new(), places: HashMap::new(), used: HashSet::new() };
+        let mut placer =
+            Placer { function, blocks: Vec::new(), places: HashMap::new(), used: HashSet::new() };
         placer.block(&function.body, None);
         let mut constants: BTreeMap<_, Vec<ValueId>> = BTreeMap::new();
         let mut placed: Vec<_> = placer.places.into_iter().collect();
@@ -33,7 +34,12 @@ impl Layout {
         for (id, place) in placed {
             constants.entry(place).or_default().push(id);
         }
-        let mut namer = Namer { function, names: vec![String::new(); function.values.len()], taken: HashSet::new(), next: HashMap::new() };
+        let mut namer = Namer {
+            function,
+            names: vec![String::new(); function.values.len()],
+            taken: HashSet::new(),
+            next: HashMap::new(),
+        };
         namer.interface()?;
         namer.given(&function.body, &constants, &mut 0);
         namer.made(&function.body, &constants, &mut 0);
@@ -130,11 +136,15 @@ impl Namer<'_> {
             let name = value.name.clone().unwrap_or_default();
             let place = format!("function `{}`", function.name);
             if !is_name(&name) {
-                let message = format!("`{name}` is no name of an input or output: use letters, digits, _ and @, no digit first");
+                let message = format!(
+                    "`{name}` is no name of an input or output: use letters, digits, _ and @, no digit first"
+                );
                 return Err(Error::unwritable(place, message));
             }
             if !self.taken.insert(name.clone()) {
-                let message = format!("two inputs or outputs are named `{name}`; Core ML knows both by name, so give each its own");
+                let message = format!(
+                    "two inputs or outputs are named `{name}`; Core ML knows both by name, so give each its own"
+                );
                 return Err(Error::unwritable(place, message));
             }
             self.names[id.index()] = name;
@@ -143,7 +153,12 @@ impl Namer<'_> {
     }
 
     /// Values that bring a name.
-    fn given(&mut self, block: &Block, constants: &BTreeMap<(BlockNumber, usize), Vec<ValueId>>, number: &mut BlockNumber) {
+    fn given(
+        &mut self,
+        block: &Block,
+        constants: &BTreeMap<(BlockNumber, usize), Vec<ValueId>>,
+        number: &mut BlockNumber,
+    ) {
         let here = *number;
         *number += 1;
         self.give(&block.inputs);
@@ -168,7 +183,12 @@ impl Namer<'_> {
     }
 
     /// Values without a name: results after their op, constants after the result and the parameter that use them first.
-    fn made(&mut self, block: &Block, constants: &BTreeMap<(BlockNumber, usize), Vec<ValueId>>, number: &mut BlockNumber) {
+    fn made(
+        &mut self,
+        block: &Block,
+        constants: &BTreeMap<(BlockNumber, usize), Vec<ValueId>>,
+        number: &mut BlockNumber,
+    ) {
         let here = *number;
         *number += 1;
         for &id in &block.inputs {
