@@ -122,6 +122,12 @@ impl From<ModelError> for CliError {
     }
 }
 
+impl From<anemone::mlpackage::Error> for CliError {
+    fn from(error: anemone::mlpackage::Error) -> CliError {
+        CliError::failed(error.to_string())
+    }
+}
+
 impl From<ArrayError> for CliError {
     fn from(error: ArrayError) -> CliError {
         CliError::failed(error.to_string())
