@@ -123,7 +123,10 @@ impl Compiled {
     fn description(self) -> Told<Description> {
         let multi_function = !self.functions.is_empty();
         let functions = if multi_function {
-            self.functions.into_iter().map(|function| function.schemas.function(function.name)).collect::<Told<_>>()?
+            self.functions
+                .into_iter()
+                .map(|function| function.schemas.function(function.name))
+                .collect::<Told<_>>()?
         } else {
             vec![self.only.function("main".into())?]
         };
@@ -225,7 +228,12 @@ impl Schema {
             }
             (None, None) => ImageFlexibility::Fixed,
         };
-        Ok(ImageFeature { width: self.nested("width")?, height: self.nested("height")?, flexibility, color_space })
+        Ok(ImageFeature {
+            width: self.nested("width")?,
+            height: self.nested("height")?,
+            flexibility,
+            color_space,
+        })
     }
 
     fn key(&self, key: &str) -> Told<KeyType> {

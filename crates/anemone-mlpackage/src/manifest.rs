@@ -92,7 +92,10 @@ impl Manifest {
                  model again with an older coremltools",
                 self.version
             )),
-            _ => Err(format!("fileFormatVersion is `{}`, but must be three numbers such as 1.0.0", self.version)),
+            _ => Err(format!(
+                "fileFormatVersion is `{}`, but must be three numbers such as 1.0.0",
+                self.version
+            )),
         }
     }
 
@@ -172,7 +175,8 @@ pub(crate) fn inside(package: &Path, below: &Path, path: &str) -> std::result::R
     }
     let joined = package.join(below).join(path);
     let real = joined.canonicalize().map_err(|error| format!("which cannot be found: {error}"))?;
-    let root = package.canonicalize().map_err(|error| format!("in a package that cannot be found: {error}"))?;
+    let root =
+        package.canonicalize().map_err(|error| format!("in a package that cannot be found: {error}"))?;
     if !real.starts_with(&root) {
         return Err(format!("which is a link to {}, out of the package", real.display()));
     }

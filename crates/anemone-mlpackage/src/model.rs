@@ -39,7 +39,9 @@ fn kind(bytes: &[u8]) -> Read<(u32, &[u8])> {
             _ => return field.unknown(m::MESSAGE),
         }
     }
-    kind.ok_or_else(|| Fault::new("this is no model: it holds neither an ML Program nor a model of another kind"))
+    kind.ok_or_else(|| {
+        Fault::new("this is no model: it holds neither an ML Program nor a model of another kind")
+    })
 }
 
 fn top(bytes: &[u8]) -> Read<(i32, Description)> {

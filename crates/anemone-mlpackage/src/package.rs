@@ -73,7 +73,8 @@ impl Package {
         let path = path.as_ref();
         let metadata = std::fs::metadata(path).map_err(Error::io(path, "cannot be opened"))?;
         if !metadata.is_dir() {
-            let root = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let root =
+                path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
             return Package::from_file(path, Weights::folder(root, Path::new("")));
         }
         if path.join(manifest::NAME).is_file() {
@@ -154,8 +155,12 @@ impl Package {
                 let names = names.map_err(Error::fault(path))?;
                 Ok(names.into_iter().map(str::to_string).collect())
             }
-            Content::Text { .. } => Ok(self.program()?.functions.into_iter().map(|function| function.name).collect()),
-            Content::Program(program) => Ok(program.functions.iter().map(|function| function.name.clone()).collect()),
+            Content::Text { .. } => {
+                Ok(self.program()?.functions.into_iter().map(|function| function.name).collect())
+            }
+            Content::Program(program) => {
+                Ok(program.functions.iter().map(|function| function.name.clone()).collect())
+            }
         }
     }
 
@@ -196,7 +201,8 @@ impl Package {
         let explicit_defaults = matches!(self.content, Content::Program(_));
         let manifest = self.manifest.as_ref().map(|(path, manifest)| (path.as_path(), manifest));
         let version = self.specification_version;
-        let model = save::Model { version, description: &self.description, program: &program, explicit_defaults };
+        let model =
+            save::Model { version, description: &self.description, program: &program, explicit_defaults };
         save::package(&model, manifest, path.as_ref(), options)
     }
 }

@@ -66,7 +66,10 @@ fn check_target(target: &Path, options: WriteOptions) -> Result<()> {
 fn check_description(model: &Model<'_>) -> Result<()> {
     for function in &model.program.functions {
         let described = model.description.function(&function.name).ok_or_else(|| {
-            Error::unwritable(format!("function `{}`", function.name), "it is not in the description; Core ML would not find it")
+            Error::unwritable(
+                format!("function `{}`", function.name),
+                "it is not in the description; Core ML would not find it",
+            )
         })?;
         check_function(function, described)?;
     }
@@ -92,7 +95,8 @@ fn check_function(function: &Function, described: &FunctionDescription) -> Resul
     ] {
         for feature in features {
             if !names.contains(&feature.name) {
-                let message = format!("it has the {what} `{}`, but the program has {}", feature.name, list(names));
+                let message =
+                    format!("it has the {what} `{}`, but the program has {}", feature.name, list(names));
                 return Err(Error::unwritable(place, message));
             }
             let is_state = matches!(feature.ty, FeatureType::State(_));
@@ -101,7 +105,9 @@ fn check_function(function: &Function, described: &FunctionDescription) -> Resul
                 return Err(Error::unwritable(place, message));
             }
         }
-        if let Some(missing) = names.iter().find(|name| !features.iter().any(|feature| feature.name == **name)) {
+        if let Some(missing) =
+            names.iter().find(|name| !features.iter().any(|feature| feature.name == **name))
+        {
             return Err(Error::unwritable(place, format!("the program's {what} `{missing}` is not in it")));
         }
     }
@@ -143,7 +149,8 @@ impl LazySink {
         let Some(writer) = self.writer else { return Ok(()) };
         let path = self.path;
         let file = writer.finish().map_err(|source| Error::Weights { path: path.clone(), source })?;
-        let file = file.into_inner().map_err(|error| Error::io(&path, "cannot be written")(error.into_error()))?;
+        let file =
+            file.into_inner().map_err(|error| Error::io(&path, "cannot be written")(error.into_error()))?;
         file.sync_all().map_err(Error::io(&path, "cannot be written"))
     }
 }
@@ -205,7 +212,8 @@ fn publish(draft: tempfile::TempDir, target: &Path) -> Result<()> {
                 .suffix(".mlpackage.old")
                 .tempdir_in(parent)
                 .map_err(Error::io(parent, "no folder can be made here"))?;
-            fs::rename(target, aside.path().join("old")).map_err(Error::io(target, "cannot be moved aside"))?;
+            fs::rename(target, aside.path().join("old"))
+                .map_err(Error::io(target, "cannot be moved aside"))?;
             Some(aside)
         }
         Err(_) => None,

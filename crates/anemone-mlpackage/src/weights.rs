@@ -66,9 +66,9 @@ impl Weights {
         if files.len() == MAX_FILES {
             return Err(fault(format!("the model refers to more than {MAX_FILES} weight files")));
         }
-        let relative = path
-            .strip_prefix(MODEL_PATH)
-            .ok_or_else(|| fault(format!("weight files must be named {MODEL_PATH}…, relative to the model")))?;
+        let relative = path.strip_prefix(MODEL_PATH).ok_or_else(|| {
+            fault(format!("weight files must be named {MODEL_PATH}…, relative to the model"))
+        })?;
         let found = inside(root, below, relative)
             .map_err(|problem| fault(format!("the model refers to this weight file, {problem}")))?;
         let file = BlobFile::new(map::map(&found)?)

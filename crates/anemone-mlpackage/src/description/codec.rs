@@ -2,7 +2,9 @@
 
 use super::feature::Feature;
 use super::{Description, FunctionDescription, Metadata, types};
-use crate::proto::schema::{feature_description, function_description, metadata as schema_metadata, model_description};
+use crate::proto::schema::{
+    feature_description, function_description, metadata as schema_metadata, model_description,
+};
 use crate::proto::wire::{Encoder, Fault, Field, Fields, Read, Within, entry, once};
 
 /// Name of a function in a file that does not name its only one. Source: coremltools' default function name.

@@ -15,7 +15,8 @@ impl Description {
     /// When an input or output has a type that features cannot have in the function's opset, or there is no function.
     pub fn of(program: &Program) -> Result<Description> {
         let functions: Vec<_> = program.functions.iter().map(function).collect::<Result<_>>()?;
-        let multi_function = functions.len() > 1 || functions.iter().any(|function| function.name != super::codec::MAIN);
+        let multi_function =
+            functions.len() > 1 || functions.iter().any(|function| function.name != super::codec::MAIN);
         let Some(first) = functions.first() else {
             return Err(Error::unwritable("", "a program without functions cannot be written as a model"));
         };
@@ -29,8 +30,9 @@ fn function(function: &Function) -> Result<FunctionDescription> {
     let feature = |id, input| {
         let value = function.value(id);
         let name = value.name.clone().unwrap_or_default();
-        let ty = feature_type(&value.ty, function.opset, input)
-            .map_err(|message| Error::unwritable(format!("function `{}`, `{name}`", function.name), message))?;
+        let ty = feature_type(&value.ty, function.opset, input).map_err(|message| {
+            Error::unwritable(format!("function `{}`, `{name}`", function.name), message)
+        })?;
         Ok(Feature::new(name, ty))
     };
     let classifier = function.body.ops.iter().find(|operation| operation.op.name == "classify");
@@ -66,9 +68,9 @@ fn feature_type(ty: &Type, opset: Opset, input: bool) -> std::result::Result<Fea
         }),
         Type::State(tensor) if tensor.shape.is_known() => array(tensor, opset).map(FeatureType::State),
         Type::State(_) => Err(format!("is {ty}, but the shape of a state must be known")),
-        Type::Dict(key) if !input => label(key.dtype).map(FeatureType::Dictionary).ok_or_else(|| {
-            format!("is {ty}, but dictionaries have strings or int64 as keys")
-        }),
+        Type::Dict(key) if !input => label(key.dtype)
+            .map(FeatureType::Dictionary)
+            .ok_or_else(|| format!("is {ty}, but dictionaries have strings or int64 as keys")),
         _ => Err(format!("is {ty}, which no feature can be")),
     }
 }

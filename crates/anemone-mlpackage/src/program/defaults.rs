@@ -3,7 +3,7 @@
 //! Core ML's own compiler asks for parameters that MIL's documentation calls optional (`interleave` of `concat`, the
 //! strides of `conv`), so a program that leaves them out loads in fewer places.
 
-use mil::{Arg, Constant, DataType, DefaultValue, Def, Function, Operation, Param, Type, Value, ValueId};
+use mil::{Arg, Constant, DataType, Def, DefaultValue, Function, Operation, Param, Type, Value, ValueId};
 
 /// The function with every absent parameter that has a default given as a constant.
 pub(super) fn explicit(function: &Function) -> Function {

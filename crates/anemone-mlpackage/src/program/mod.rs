@@ -67,7 +67,9 @@ fn constant_form(op: Op, param: &str, opset: Opset) -> Form {
         ("classify", "classes") => Form::List,
         ("reshape_like", "begins" | "ends" | "end_masks") => Form::Inline,
         ("constexpr_affine_dequantize" | "constexpr_cast", _) => Form::Attribute,
-        ("constexpr_lut_to_dense" | "constexpr_sparse_to_dense", _) if opset < Opset::Ios18 => Form::Attribute,
+        ("constexpr_lut_to_dense" | "constexpr_sparse_to_dense", _) if opset < Opset::Ios18 => {
+            Form::Attribute
+        }
         (name, _) if name.starts_with("constexpr_") => Form::Inline,
         _ => Form::Name,
     }

@@ -73,8 +73,13 @@ pub(crate) fn read(bytes: &[u8], described: &[&str], weights: &Weights) -> Read<
 fn function(name: &str, bytes: &[u8], weights: &Weights) -> Read<Function> {
     use schema_function as m;
     let (mut opset, mut body) = (None, None);
-    let function =
-        Function { name: name.into(), opset: Opset::Ios15, inputs: Vec::new(), body: Block::default(), values: Vec::new() };
+    let function = Function {
+        name: name.into(),
+        opset: Opset::Ios15,
+        inputs: Vec::new(),
+        body: Block::default(),
+        values: Vec::new(),
+    };
     let mut reader = Reader { weights, function, names: HashMap::new(), scope: Vec::new() };
     for field in Fields::new(bytes) {
         let field = field?;
@@ -159,7 +164,9 @@ impl<'a> Reader<'a, '_> {
                 }
                 m::ATTRIBUTES => {
                     let (name, _) = entry(field.bytes()?)?;
-                    return Err(Fault::new(format!("the block has the attribute `{name}`, which is not known")));
+                    return Err(Fault::new(format!(
+                        "the block has the attribute `{name}`, which is not known"
+                    )));
                 }
                 _ => return field.unknown(m::MESSAGE),
             }
@@ -190,7 +197,9 @@ impl<'a> Reader<'a, '_> {
 
     fn bind(&mut self, name: &'a str, id: ValueId) -> Read<()> {
         if self.names.insert(name, id).is_some() {
-            return Err(Fault::new(format!("`{name}` is defined already; every value needs a name of its own")));
+            return Err(Fault::new(format!(
+                "`{name}` is defined already; every value needs a name of its own"
+            )));
         }
         self.scope.push(name);
         Ok(())
@@ -284,7 +293,8 @@ impl<'a> Reader<'a, '_> {
         for field in Fields::new(bytes) {
             let field = field?;
             if field.number == m::BLOCKS {
-                let block = self.block(field.bytes()?, depth + 1)
+                let block = self
+                    .block(field.bytes()?, depth + 1)
                     .within(|| format!("blocks[{}]", result.blocks.len()))?;
                 result.blocks.push(block);
             }
@@ -437,7 +447,9 @@ impl<'a> Reader<'a, '_> {
             }
         }
         let (name, ty) = output.ok_or_else(|| Fault::new("read_state has one output"))?;
-        let Some(update) = to.last_mut() else { return Err(Fault::new("read_state has no update before it")) };
+        let Some(update) = to.last_mut() else {
+            return Err(Fault::new("read_state has no update before it"));
+        };
         update.name = own.filter(|own| own != name);
         for &id in &update.outputs {
             self.bind(name, id)?;
@@ -452,8 +464,11 @@ fn free_param(operation: &Operation, name: &str) -> Read<usize> {
     let op = operation.op;
     let Some(at) = op.params.iter().position(|param| param.name == name) else {
         let allowed: Vec<_> = op.params.iter().map(|param| param.name).collect();
-        let error =
-            BuildError::UnknownParam { op: op.declaration().name, param: name.into(), allowed: allowed.join(", ") };
+        let error = BuildError::UnknownParam {
+            op: op.declaration().name,
+            param: name.into(),
+            allowed: allowed.join(", "),
+        };
         return Err(Fault::new(error.to_string()));
     };
     if operation.args[at] != Arg::None {

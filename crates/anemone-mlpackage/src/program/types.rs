@@ -38,14 +38,8 @@ pub(super) const fn code(dtype: DataType) -> Option<i64> {
 const FP64: i64 = 12;
 
 /// Element types that Apple's schema has and MIL programs here do not.
-const FOREIGN: [(i64, &str); 6] = [
-    (FP64, "fp64"),
-    (13, "bf16"),
-    (34, "uint64"),
-    (40, "fp8e4m3fn"),
-    (41, "fp8e5m2"),
-    (0, "unset"),
-];
+const FOREIGN: [(i64, &str); 6] =
+    [(FP64, "fp64"), (13, "bf16"), (34, "uint64"), (40, "fp8e4m3fn"), (41, "fp8e5m2"), (0, "unset")];
 
 fn dtype(number: i64) -> Read<DataType> {
     if let Some(dtype) = DataType::ALL.into_iter().find(|&dtype| code(dtype) == Some(number)) {
@@ -109,7 +103,9 @@ fn tensor_parts(bytes: &[u8]) -> Read<(i64, Shape)> {
                 let dim = dim(field.bytes()?).within(|| format!("dimensions[{}]", dims.len()))?;
                 dims.push(dim);
             }
-            m::ATTRIBUTES => return Err(Fault::new("the tensor type has attributes, which are not supported")),
+            m::ATTRIBUTES => {
+                return Err(Fault::new("the tensor type has attributes, which are not supported"));
+            }
             _ => return field.unknown(m::MESSAGE),
         }
     }

@@ -8,8 +8,9 @@
 
 use super::types;
 use crate::proto::schema::{
-    blob_file_value, dictionary_type, dictionary_value, immediate_value, key_value_pair, list_value, repeated_bools,
-    repeated_bytes, repeated_floats, repeated_ints, repeated_strings, tensor_value, value, value_type,
+    blob_file_value, dictionary_type, dictionary_value, immediate_value, key_value_pair, list_value,
+    repeated_bools, repeated_bytes, repeated_floats, repeated_ints, repeated_strings, tensor_value, value,
+    value_type,
 };
 use crate::proto::wire::{Encoder, Fault, Field, Fields, Read, Within, once};
 use crate::weights::Weights;
@@ -278,12 +279,21 @@ fn labels(bytes: &[u8], ty: &ListType) -> Read<Constant> {
         match (element.as_strings(), element.as_slice::<i64>()) {
             (Some([text]), _) => strings.push(text.clone()),
             (_, Some(&[int])) => ints.push(int),
-            _ => return Err(Fault::new(format!("a list of {} is not supported, only class labels", ty.element))),
+            _ => {
+                return Err(Fault::new(format!(
+                    "a list of {} is not supported, only class labels",
+                    ty.element
+                )));
+            }
         }
     }
     let count = strings.len() + ints.len();
     if ty.length.is_some_and(|length| length != count) {
-        return Err(Fault::new(format!("the value is {} elements long, but its type is {}", count, Type::List(ty.clone()))));
+        return Err(Fault::new(format!(
+            "the value is {} elements long, but its type is {}",
+            count,
+            Type::List(ty.clone())
+        )));
     }
     let constant = if ty.element.dtype == DataType::Int64 {
         Constant::new([count], ints)
@@ -305,9 +315,9 @@ pub(super) fn write_labels(constant: &Constant, e: &mut Encoder) -> Result<(), S
     e.message(value::TYPE, |e| types::write_list(&list, e))?;
     e.message(value::IMMEDIATE_VALUE, |e| {
         e.message(immediate_value::LIST, |e| {
-            scalars.iter().try_for_each(|scalar| {
-                e.message(list_value::VALUES, |e| write_content(scalar, None, e))
-            })
+            scalars
+                .iter()
+                .try_for_each(|scalar| e.message(list_value::VALUES, |e| write_content(scalar, None, e)))
         })
     })
 }

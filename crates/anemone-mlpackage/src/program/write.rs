@@ -1,10 +1,11 @@
 //! Writes a program in its protobuf form, as coremltools writes programs.
 //!
-//! Maps are sorted by key and everything else follows the program, so equal programs give equal bytes, which are those
-//! of protobuf's own deterministic serialization.
+//! Maps are sorted by key and everything else follows the program, so equal programs give equal bytes.
 
 use super::layout::{BlockNumber, Layout, is_constant};
-use super::{Form, UPDATE_STATE, WRITE_STATE, WRITE_SUFFIX, constant_form, defaults, opset_name, types, values};
+use super::{
+    Form, UPDATE_STATE, WRITE_STATE, WRITE_SUFFIX, constant_form, defaults, opset_name, types, values,
+};
 use crate::error::{Error, Result};
 use crate::proto::schema::{
     argument, binding, block as schema_block, function as schema_function, named_value_type, operation as m,
@@ -36,7 +37,11 @@ pub(crate) fn write(program: &Program, options: Options, weights: &mut dyn Weigh
     // The constants' addresses are the key to sharing, so all functions live until all are written.
     let functions: Vec<_> = functions
         .into_iter()
-        .map(|function| if options.explicit_defaults { defaults::explicit(function) } else { function.clone() })
+        .map(
+            |function| {
+                if options.explicit_defaults { defaults::explicit(function) } else { function.clone() }
+            },
+        )
         .collect();
     for function in &functions {
         e.entry(schema_program::FUNCTIONS, &function.name, |e| writer.function(function, e))?;
@@ -162,7 +167,9 @@ impl FunctionWriter<'_, '_, '_> {
                 Some((constant, stored)) => values::write_content(constant, stored.as_ref(), e),
                 None => values::write_string(name, e),
             })
-            .map_err(|message| Error::unwritable(format!("function `{}`, `{name}`", self.function.name), message))?;
+            .map_err(|message| {
+                Error::unwritable(format!("function `{}`, `{name}`", self.function.name), message)
+            })?;
         }
         Ok(())
     }
@@ -170,8 +177,13 @@ impl FunctionWriter<'_, '_, '_> {
     fn operation(&mut self, operation: &Operation, e: &mut Encoder) -> Result<()> {
         let (function, op) = (self.function, operation.op);
         e.string(m::TYPE, op.name);
-        let mut arguments: Vec<(&str, &Arg)> =
-            op.params.iter().map(|param| param.name).zip(&operation.args).filter(|(_, arg)| **arg != Arg::None).collect();
+        let mut arguments: Vec<(&str, &Arg)> = op
+            .params
+            .iter()
+            .map(|param| param.name)
+            .zip(&operation.args)
+            .filter(|(_, arg)| **arg != Arg::None)
+            .collect();
         arguments.sort_unstable_by_key(|(name, _)| *name);
         let mut attributes = vec![("name", None)];
         for (param, arg) in arguments {
@@ -200,9 +212,9 @@ impl FunctionWriter<'_, '_, '_> {
     fn binding(&mut self, id: ValueId, form: Form, e: &mut Encoder) -> Result<()> {
         let function = self.function;
         e.message(argument::ARGUMENTS, |e| match function.constant(id).filter(|_| form != Form::Name) {
-            Some(constant) if form == Form::List => {
-                e.message(binding::VALUE, |e| values::write_labels(constant, e)).map_err(|message| self.fault(message))
-            }
+            Some(constant) if form == Form::List => e
+                .message(binding::VALUE, |e| values::write_labels(constant, e))
+                .map_err(|message| self.fault(message)),
             Some(constant) => {
                 let stored = self.writer.store(constant, function.opset)?;
                 e.message(binding::VALUE, |e| values::write_content(constant, stored.as_ref(), e))
@@ -226,7 +238,11 @@ impl FunctionWriter<'_, '_, '_> {
         let name = operation.name.as_deref().unwrap_or(output_name);
         let used = output.filter(|&id| self.layout.is_used(id));
         // An update that was read without its second half may have a name that is none for the whole.
-        let half = if used.is_none() && operation.name.is_some() { name.to_string() } else { format!("{name}{WRITE_SUFFIX}") };
+        let half = if used.is_none() && operation.name.is_some() {
+            name.to_string()
+        } else {
+            format!("{name}{WRITE_SUFFIX}")
+        };
         let place = || format!("function `{}`, `{name}`", self.function.name);
         let [state, value] = &operation.args[..] else {
             return Err(Error::unwritable(place(), "a state update takes a state and a value"));

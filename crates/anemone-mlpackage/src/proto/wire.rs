@@ -283,8 +283,8 @@ fn varint(bytes: &[u8], at: &mut usize) -> Read<u64> {
     Err(Fault::new("a number has more than 64 bits: this is not a protobuf message"))
 }
 
-/// Writes messages. Fields are written in the order of the calls; callers go up by field number and sort maps by
-/// key, so that the bytes are those of protobuf's own deterministic serialization.
+/// Writes messages. Fields are written in the order of the calls; callers go up by field number, as protobuf's own
+/// writers do, and sort maps by key, so that equal messages give equal bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Encoder {
     out: Vec<u8>,

@@ -1,6 +1,10 @@
 //! The golden packages, made by coremltools (`tools/packages/build.py`).
 
-#![allow(dead_code, clippy::unwrap_used, reason = "shared by tests that use parts of it; a test fails by panicking")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "shared by tests that use parts of it; a test fails by panicking"
+)]
 
 use anemone_mlpackage::Package;
 use mil::{Program, Verified, verify};
