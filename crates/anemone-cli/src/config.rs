@@ -130,6 +130,25 @@ impl ModelConfig {
         }
     }
 
+    /// Tokens per sequence; nothing for image models.
+    pub(crate) fn seq_len(&self) -> usize {
+        if let ModelConfig::Llama(model) = self { model.seq_len } else { 0 }
+    }
+
+    /// Tokens in the vocabulary; nothing for image models.
+    pub(crate) fn vocab_size(&self) -> usize {
+        if let ModelConfig::Llama(model) = self { model.vocab_size } else { 0 }
+    }
+
+    /// Shape `[C, H, W]` and classes of the images that it takes; nothing for language models.
+    pub(crate) fn images(&self) -> Option<([usize; 3], usize)> {
+        match self {
+            ModelConfig::Llama(_) => None,
+            ModelConfig::CifarCnn(model) => Some((model.image, model.classes)),
+            ModelConfig::Mlp(model) => Some((model.image, model.classes)),
+        }
+    }
+
     /// Its sizes, for people.
     pub(crate) fn describe(&self) -> String {
         match self {

@@ -5,9 +5,10 @@ use crate::config::RunConfig;
 use crate::error::CliError;
 use crate::output::{Output, duration, thousands};
 use crate::source::{self, Source};
-use crate::{device, interrupt, plan, report, train};
-use anemone::nn::train::{Checkpoint, Trainer};
+use crate::{device, interrupt, plan, report};
+use anemone::nn::train::{Checkpoint, Evaluator};
 use serde_json::{Value, json};
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 /// Runs the command.
@@ -18,21 +19,24 @@ pub(crate) fn eval(args: &EvalArgs, out: &mut Output) -> Result<(), CliError> {
     if let Some(path) = &args.data {
         config.data = plan::other_data(config.task, path)?;
     }
-    config.options.eval_batches = None;
-    let vocab_size = train::vocab_size(&config.model);
+    let vocab_size = config.model.vocab_size();
     let tokenizer = source::run_tokenizer(&checkpoint, &config, vocab_size)?;
     let source = Source::open(&config.data, tokenizer.as_ref(), vocab_size)?;
     interrupt::check()?;
-    train::check_images(&config.model, &source)?;
-    let data = source.batches(&config.options, train::seq_len(&config.model))?;
+    source.check_fits(&config.model)?;
+    let data = source.batches(&config.options, config.model.seq_len())?;
     let running = device.start()?;
-    let (model, options) = (config.model.model(), config.options.clone());
-    let mut trainer = Trainer::open(model, &*data, &*running.backend, options, &checkpoint)?;
+    let (mut evaluator, iteration) =
+        Evaluator::open(config.model.model(), &*running.backend, &config.options, &checkpoint)?;
     let start = Instant::now();
-    let evaluation = trainer.evaluate()?;
+    let evaluated = evaluator.evaluate(&*data, None, &mut |_, _| match interrupt::asked() {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    })?;
+    let evaluation = evaluated.ok_or(CliError::Interrupted)?;
     let seconds = start.elapsed().as_secs_f64();
     let mut line = json!({
-        "event": "evaluated", "iteration": trainer.iteration(), "examples": evaluation.examples,
+        "event": "evaluated", "iteration": iteration, "examples": evaluation.examples,
         "unit": data.unit(), "seconds": seconds, "device": running.description,
     });
     if let (Value::Object(line), Ok(Value::Object(values))) =
@@ -40,12 +44,12 @@ pub(crate) fn eval(args: &EvalArgs, out: &mut Output) -> Result<(), CliError> {
     {
         line.extend(values);
     }
-    if train::vocab_size(&config.model) > 0 {
+    if vocab_size > 0 {
         line["perplexity"] = json!(evaluation.loss().exp());
     }
     out.json(&line)?;
     let mut rows = vec![
-        ("run", format!("{} after {} steps", args.run.display(), trainer.iteration())),
+        ("run", format!("{} after {} steps", args.run.display(), iteration)),
         ("model", config.model.describe()),
         ("data", config.data.describe()),
     ];

@@ -67,7 +67,7 @@ pub(crate) fn generate(args: &GenerateArgs, out: &mut Output) -> Result<(), CliE
     }
 }
 
-/// Positions to keep: no more than can be used. Longer than the model was trained for is possible, if asked for.
+/// Positions to keep: no more than the model was trained for, and no more than can be used.
 fn capacity(model: &Llama, prompt: usize, max_tokens: usize) -> Result<usize, CliError> {
     if prompt >= model.seq_len {
         return Err(CliError::usage(
@@ -86,12 +86,7 @@ struct Writer {
 }
 
 fn load(args: &GenerateArgs) -> Result<Writer, CliError> {
-    if let Some(path) = args.tokenizer.as_deref().filter(|path| !path.is_file()) {
-        return Err(CliError::usage(
-            format!("--tokenizer {} is not a file", path.display()),
-            "the path of a tokenizer.bin (llama2.c) or of a tokenizer.json (of a run)",
-        ));
-    }
+    source::check_tokenizer_flag(args.tokenizer.as_deref())?;
     if args.model.is_file() { from_file(&args.model, args) } else { from_run(&args.model, args) }
 }
 

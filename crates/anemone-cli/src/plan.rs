@@ -4,8 +4,9 @@ use crate::args::{AugmentName, Dtype, FreshArgs, OptimizerName, ScheduleName, Ta
 use crate::config::{DataSource, ModelConfig};
 use crate::defaults::{self, Defaults};
 use crate::error::CliError;
+use crate::source;
 use anemone::nn::models::{CifarCnn, Llama, Mlp};
-use anemone::nn::optim::{Adam, AdamW, Optimizer, Schedule, Sgd};
+use anemone::nn::optim::{Adam, AdamW, Optimizer, SGD, Schedule};
 use anemone::nn::train::{LossScaling, Precision, StepOptions, TrainOptions};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -163,13 +164,7 @@ fn check_data_flags(data: &DataSource, args: &FreshArgs) -> Result<(), CliError>
             "leave --vocab out",
         ));
     }
-    match &args.tokenizer {
-        Some(path) if !path.is_file() => Err(CliError::usage(
-            format!("--tokenizer {} is not a file", path.display()),
-            "the path of a tokenizer.bin (llama2.c) or of a tokenizer.json (of a run)",
-        )),
-        _ => Ok(()),
-    }
+    source::check_tokenizer_flag(args.tokenizer.as_deref())
 }
 
 fn model(task: Task, args: &FreshArgs, row: &Defaults) -> Result<ModelConfig, CliError> {
@@ -277,7 +272,7 @@ fn optimizer(args: &FreshArgs, row: &Defaults) -> Result<Optimizer, CliError> {
         OptimizerName::Sgd => {
             let lr = args.lr.unwrap_or(if usual { row.lr } else { 0.02 });
             let momentum = args.momentum.unwrap_or(0.9);
-            Optimizer::Sgd(Sgd { lr, momentum, weight_decay, nesterov: false })
+            Optimizer::SGD(SGD { lr, momentum, weight_decay, nesterov: false })
         }
         OptimizerName::Adam => {
             let lr = args.lr.unwrap_or(row.lr);

@@ -89,6 +89,10 @@ impl<'a> Watcher<'a> {
     pub(crate) fn observe(&mut self, event: &Event<'_>) -> ControlFlow<()> {
         let shown = match event {
             Event::Step { iteration, values, rate } => self.step(*iteration, values, *rate),
+            Event::Evaluating { done, batches } => {
+                self.evaluating(*done, *batches);
+                Ok(())
+            }
             Event::Evaluated { iteration, evaluation } => self.evaluated(*iteration, evaluation),
             Event::Saved { iteration } => self.out.json(&json!({"event": "saved", "iteration": iteration})),
         };
@@ -120,10 +124,7 @@ impl<'a> Watcher<'a> {
             self.show(iteration, rate)?;
         }
         match self.must_be_finite && !loss.is_finite() {
-            true => Err(CliError::failed_try(
-                format!("the loss is {loss} at step {iteration}: training diverged"),
-                "a smaller --lr, a longer --warmup, or --clip 1",
-            )),
+            true => Err(diverged(&format!("the loss is {loss} at step {iteration}"))),
             false => Ok(()),
         }
     }
@@ -156,6 +157,12 @@ impl<'a> Watcher<'a> {
         }
     }
 
+    fn evaluating(&self, done: usize, batches: usize) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("evaluating, {done} of {batches} batches"));
+        }
+    }
+
     fn evaluated(&mut self, iteration: u64, evaluation: &Evaluation) -> Result<(), CliError> {
         self.out.json(&json!({
             "event": "evaluated", "iteration": iteration,
@@ -175,6 +182,12 @@ impl<'a> Watcher<'a> {
             None => self.out.say(&line),
         }
     }
+}
+
+/// A loss that is no number any more.
+pub(crate) fn diverged(what: &str) -> CliError {
+    let remedy = "a smaller --lr, a longer --warmup, or --clip 1";
+    CliError::failed_try(format!("{what}: training diverged"), remedy)
 }
 
 fn bar(first: u64, steps: u64) -> ProgressBar {

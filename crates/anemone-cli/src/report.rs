@@ -37,9 +37,11 @@ pub(crate) fn show(
         ("model", format!("{}; {precision}", config.model.describe())),
         ("parameters", thousands(report.parameters as f64)),
         ("data", config.data.describe()),
-        ("train loss", format!("{:.4}", report.train_loss)),
     ];
-    rows.extend(held_out_rows(&report.held_out.values, config));
+    rows.extend(report.train_loss.map(|loss| ("train loss", format!("{loss:.4}"))));
+    if let Some(evaluation) = &report.held_out {
+        rows.extend(held_out_rows(&evaluation.values, config));
+    }
     rows.push(("ran on", device.to_string()));
     rows.push(("written to", format!("{}: {}", checkpoint.dir().display(), names(&files))));
     out.result("")?;
@@ -69,8 +71,8 @@ pub(crate) fn held_out_rows(
 
 /// What follows from the loss, for programs.
 fn measures(report: &Report, config: &RunConfig) -> serde_json::Value {
-    match config.model {
-        ModelConfig::Llama(_) => json!({"perplexity": report.held_out.loss().exp()}),
+    match (&config.model, &report.held_out) {
+        (ModelConfig::Llama(_), Some(evaluation)) => json!({"perplexity": evaluation.loss().exp()}),
         _ => json!({}),
     }
 }

@@ -1,7 +1,7 @@
 //! From a description of data to batches: opening what lies in files, generating what does not.
 
 use crate::args::AugmentName;
-use crate::config::{DataSource, RunConfig, TokenizerKind};
+use crate::config::{DataSource, ModelConfig, RunConfig, TokenizerKind};
 use crate::error::CliError;
 use anemone::nn::data::{Augment, ImageSplits, TokenDataset, TokenSplits, images, shapes, tales, text};
 use anemone::nn::tokenizer::{AnyTokenizer, CharTokenizer, Tokenizer};
@@ -54,6 +54,24 @@ impl Source {
         })
     }
 
+    /// Refuses images that are not of the shape the model was made for.
+    pub(crate) fn check_fits(&self, model: &ModelConfig) -> Result<(), CliError> {
+        let (Source::Images(splits, _), Some((image, classes))) = (self, model.images()) else {
+            return Ok(());
+        };
+        let found = (splits.held_out.shape(), splits.held_out.classes());
+        if found == (image, classes) {
+            return Ok(());
+        }
+        Err(CliError::failed_try(
+            format!(
+                "the images are {:?} in {} classes, but the model was made for {image:?} in {classes}",
+                found.0, found.1
+            ),
+            "the data that the model was trained on, or other data of that form",
+        ))
+    }
+
     /// Batches out of it. `seq_len` is that of the model, for tokens.
     ///
     /// # Errors
@@ -104,6 +122,17 @@ pub(crate) fn new_tokenizer(
         DataSource::Text { path, .. } => Some(CharTokenizer::from_text(&text::read_utf8(path)?)?.into()),
         _ => None,
     })
+}
+
+/// Refuses what cannot be a tokenizer file before anything is read.
+pub(crate) fn check_tokenizer_flag(file: Option<&Path>) -> Result<(), CliError> {
+    match file.filter(|path| !path.is_file()) {
+        Some(path) => Err(CliError::usage(
+            format!("--tokenizer {} is not a file", path.display()),
+            "the path of a tokenizer.bin (llama2.c) or of a tokenizer.json (of a run)",
+        )),
+        None => Ok(()),
+    }
 }
 
 /// The kind of a tokenizer.

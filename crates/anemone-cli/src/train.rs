@@ -8,7 +8,7 @@ use crate::folder::{self, RunFolder};
 use crate::interrupt;
 use crate::output::{Output, thousands};
 use crate::plan::Plan;
-use crate::progress::{Outlook, Watcher};
+use crate::progress::{self, Outlook, Watcher};
 use crate::source::{self, Source};
 use crate::{report, sample};
 use anemone::nn::tokenizer::{AnyTokenizer, Tokenizer};
@@ -35,18 +35,14 @@ fn begin(task: Task, args: &TrainArgs, out: &mut Output) -> Result<(), CliError>
     out.say(&format!("data     {}", plan.data.describe()))?;
     let tokenizer = source::new_tokenizer(&plan.data, plan.tokenizer.as_deref(), plan.vocab)?;
     interrupt::check()?;
-    let vocab_size = match (&tokenizer, &plan.model) {
-        (Some(tokenizer), _) => tokenizer.vocab_size(),
-        (None, ModelConfig::Llama(model)) => model.vocab_size,
-        _ => 0,
-    };
+    let vocab_size = tokenizer.as_ref().map_or(plan.model.vocab_size(), Tokenizer::vocab_size);
     let source = Source::open(&plan.data, tokenizer.as_ref(), vocab_size)?;
     interrupt::check()?;
     let model = fitted(plan.model, &source, vocab_size);
     let kind = tokenizer.as_ref().map(source::kind_of);
     let config = RunConfig::new(task, plan.data, model, kind, plan.options);
     config.check().map_err(CliError::failed)?;
-    let data = source.batches(&config.options, seq_len(&config.model))?;
+    let data = source.batches(&config.options, config.model.seq_len())?;
     let running = device.start()?;
     let mut trainer = Trainer::new(config.model.model(), &*data, &*running.backend, config.options.clone())?;
     interrupt::check()?;
@@ -83,12 +79,12 @@ fn resume(args: &TrainArgs, out: &mut Output) -> Result<(), CliError> {
     options.steps = args.steps.unwrap_or(options.steps);
     options.eval_every = args.eval_every.unwrap_or(options.eval_every);
     options.save_every = args.save_every.unwrap_or(options.save_every);
-    let vocab_size = vocab_size(&config.model);
+    let vocab_size = config.model.vocab_size();
     let tokenizer = source::run_tokenizer(&folder.checkpoint, &config, vocab_size)?;
     let source = Source::open(&config.data, tokenizer.as_ref(), vocab_size)?;
     interrupt::check()?;
-    check_images(&config.model, &source)?;
-    let data = source.batches(&config.options, seq_len(&config.model))?;
+    source.check_fits(&config.model)?;
+    let data = source.batches(&config.options, config.model.seq_len())?;
     let running = device.start()?;
     let (model, options) = (config.model.model(), config.options.clone());
     let mut trainer = Trainer::resume(model, &*data, &*running.backend, options, folder.checkpoint.clone())?;
@@ -127,37 +123,6 @@ fn fitted(model: ModelConfig, source: &Source, vocab: usize) -> ModelConfig {
     }
 }
 
-/// Refuses images that are not of the shape the model was made for.
-pub(crate) fn check_images(model: &ModelConfig, source: &Source) -> Result<(), CliError> {
-    let Source::Images(splits, _) = source else { return Ok(()) };
-    let (image, classes) = match model {
-        ModelConfig::CifarCnn(model) => (model.image, model.classes),
-        ModelConfig::Mlp(model) => (model.image, model.classes),
-        ModelConfig::Llama(_) => return Ok(()),
-    };
-    let found = (splits.held_out.shape(), splits.held_out.classes());
-    if found == (image, classes) {
-        return Ok(());
-    }
-    Err(CliError::failed_try(
-        format!(
-            "the images are {:?} in {} classes, but the model was made for {image:?} in {classes}",
-            found.0, found.1
-        ),
-        "the data that the model was trained on, or other data of that form",
-    ))
-}
-
-/// Tokens per sequence; nothing for image models.
-pub(crate) fn seq_len(model: &ModelConfig) -> usize {
-    if let ModelConfig::Llama(model) = model { model.seq_len } else { 0 }
-}
-
-/// Tokens in the vocabulary; nothing for image models.
-pub(crate) fn vocab_size(model: &ModelConfig) -> usize {
-    if let ModelConfig::Llama(model) = model { model.vocab_size } else { 0 }
-}
-
 /// A run that is ready to go.
 struct Run<'a> {
     config: RunConfig,
@@ -186,9 +151,8 @@ impl Run<'_> {
             out.say(&format!("\nEverything is saved. Go on with:  anemone train --resume {dir}"))?;
             return Err(CliError::Interrupted);
         }
-        if !report.train_loss.is_finite() {
-            let message = format!("the loss ended at {}: training diverged", report.train_loss);
-            return Err(CliError::failed_try(message, "a smaller --lr, a longer --warmup, or --clip 1"));
+        if let Some(loss) = report.train_loss.filter(|loss| !loss.is_finite()) {
+            return Err(progress::diverged(&format!("the loss ended at {loss}")));
         }
         self.samples(trainer, out)
     }

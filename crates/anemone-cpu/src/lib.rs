@@ -12,10 +12,10 @@ pub mod gemm;
 mod isa;
 mod kernels;
 
-pub use engine::{CpuExecutable, StepTime};
+pub use engine::{CpuExecutable, StepTime, specialize};
 
 use anemone_runtime::{Backend, CompileError, CompileOptions, Executable};
-use mil::Verified;
+use mil::{Function, Verified};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::Arc;
 
@@ -65,21 +65,29 @@ impl CpuBackend {
     }
 
     /// Compiles to the concrete executable, which can profile itself.
+    ///
+    /// # Errors
+    /// As [`Backend::compile`], and when the function is not static: that one is interpreted.
     pub fn compile_cpu(
         &self,
         program: &Verified,
         options: &CompileOptions,
     ) -> Result<CpuExecutable, CompileError> {
-        let function = match &options.function {
-            Some(name) => program.function(name),
-            None => program.functions.first(),
-        };
-        let function = function.ok_or_else(|| CompileError::NoFunction {
-            name: options.function.clone().unwrap_or_default(),
-            available: program.functions.iter().map(|f| f.name.as_str()).collect::<Vec<_>>().join(", "),
-        })?;
-        engine::compile(function.clone(), self.mode, &options.states, Arc::clone(&self.pool))
+        let function = specialize(find(program, options)?, &options.shapes)?;
+        function.require_static().map_err(|error| CompileError::Pass(error.to_string()))?;
+        engine::compile(function, self.mode, &options.states, Arc::clone(&self.pool))
     }
+}
+
+fn find<'p>(program: &'p Verified, options: &CompileOptions) -> Result<&'p Function, CompileError> {
+    let function = match &options.function {
+        Some(name) => program.function(name),
+        None => program.functions.first(),
+    };
+    function.ok_or_else(|| CompileError::NoFunction {
+        name: options.function.clone().unwrap_or_default(),
+        available: program.functions.iter().map(|f| f.name.as_str()).collect::<Vec<_>>().join(", "),
+    })
 }
 
 impl Backend for CpuBackend {
@@ -92,6 +100,6 @@ impl Backend for CpuBackend {
         program: &Verified,
         options: &CompileOptions,
     ) -> Result<Box<dyn Executable>, CompileError> {
-        Ok(Box::new(self.compile_cpu(program, options)?))
+        engine::compile_any(find(program, options)?, self.mode, options, Arc::clone(&self.pool))
     }
 }

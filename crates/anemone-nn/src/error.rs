@@ -62,6 +62,11 @@ impl NnError {
         NnError::Config { what: what.into(), message: message.into() }
     }
 
+    /// A file that the system did not let us write.
+    pub(crate) fn not_written(path: impl Into<PathBuf>, error: &std::io::Error) -> NnError {
+        NnError::file(path, format!("cannot be written: {error}"))
+    }
+
     /// An error about a file.
     pub fn file(path: impl Into<PathBuf>, message: impl std::fmt::Display) -> NnError {
         NnError::File { path: path.into(), message: message.to_string() }

@@ -1,13 +1,13 @@
 //! Where layers put their operations: a MIL function under construction, with its parameters.
 //!
 //! A parameter is a MIL state that the function reads. Layers ask for theirs by name when they run
-//! ([`Graph::parameter`]); names are scoped (`layers_0_attention_wq_weight`), and asking twice for the same
-//! full name gives the same parameter, which is how weights are tied. A buffer (a running mean, a counter) is a
+//! ([`Graph::parameter`]); names are scoped, and asking twice for the same full name gives the same parameter, which is how
+//! weights are tied. A full name has two forms: with dots, as PyTorch writes it (`layers.0.attention.q_proj.weight`),
+//! in files; with underscores (`layers_0_attention_q_proj_weight`) in programs, because names in MIL have no dots. A buffer (a running mean, a counter) is a
 //! state that no gradient reaches; its new value is handed in with [`Graph::update_buffer`].
 
 use crate::NnError;
 use crate::init::Init;
-use crate::optim::Update;
 use mil::{Function, FunctionBuilder, Opset, TensorType, ValueId};
 use std::ops::{Deref, DerefMut};
 
@@ -23,8 +23,10 @@ pub enum Mode {
 /// A state that belongs to a model.
 #[derive(Clone, Debug)]
 pub struct Parameter {
-    /// Full name, unique in the model; also the state's name in the program and in checkpoints.
+    /// Full name as in the program, which is the state's name: letters, digits and underscores.
     pub name: String,
+    /// Full name as in files, in PyTorch's form: its parts joined by dots.
+    pub path: String,
     /// Type.
     pub ty: TensorType,
     /// How it starts.
@@ -77,27 +79,25 @@ impl Graph {
         result
     }
 
-    fn full_name(&self, name: &str) -> String {
-        let mut full = self.scope.join("_");
-        if !full.is_empty() {
-            full.push('_');
+    fn path_of(&self, name: &str) -> String {
+        let mut path = String::new();
+        for scope in &self.scope {
+            path.push_str(scope);
+            path.push('.');
         }
-        full.push_str(name);
-        // PyTorch calls the first layer of a nameless container `0`; names in MIL begin with a letter.
-        if full.starts_with(|c: char| c.is_ascii_digit()) {
-            full.insert_str(0, "layers_");
-        }
-        full.replace('.', "_")
+        path + name
     }
 
     /// The value of a weight, made with `init` when a model is created.
     pub fn parameter(&mut self, name: &str, shape: &[usize], init: Init) -> Result<ValueId, NnError> {
-        Ok(self.declare(name, TensorType::fp32(shape), init, true)?.value)
+        let path = self.path_of(name);
+        Ok(self.declare(name_of(&path), path, TensorType::fp32(shape), init, true)?.value)
     }
 
     /// A buffer: a state without gradient. Returns its index for [`Graph::update_buffer`] and the value read.
     pub fn buffer(&mut self, name: &str, ty: TensorType, init: Init) -> Result<(Buffer, ValueId), NnError> {
-        let parameter = self.declare(name, ty, init, false)?;
+        let path = self.path_of(name);
+        let parameter = self.declare(name_of(&path), path, ty, init, false)?;
         Ok((Buffer(parameter.state), parameter.value))
     }
 
@@ -114,27 +114,34 @@ impl Graph {
         Ok(self.builder.update_state(buffer.0, value)?)
     }
 
-    /// A state of the optimizer for one parameter, of the parameter's type: state and value read.
-    pub(crate) fn optimizer_state(
+    /// A buffer of zeros that goes with a parameter, of its type and named after it (a moment, a sum of gradients).
+    pub(crate) fn companion(
         &mut self,
         prefix: &str,
-        update: &Update<'_>,
-        init: Init,
-    ) -> Result<(ValueId, ValueId), NnError> {
-        let ty = self.builder.function().tensor(update.value).clone();
-        let parameter = self.declare(&format!("{prefix}_{}", update.name), ty, init, false)?;
-        Ok((parameter.state, parameter.value))
+        parameter: &Parameter,
+    ) -> Result<(Buffer, ValueId), NnError> {
+        let Parameter { name, path, ty, .. } = parameter;
+        let (name, path) = (format!("{prefix}_{name}"), format!("{prefix}.{path}"));
+        let companion = self.declare(name, path, ty.clone(), Init::Zeros, false)?;
+        Ok((Buffer(companion.state), companion.value))
     }
 
     fn declare(
         &mut self,
-        name: &str,
+        name: String,
+        path: String,
         ty: TensorType,
         init: Init,
         trainable: bool,
     ) -> Result<Parameter, NnError> {
-        let name = self.full_name(name);
         if let Some(known) = self.parameters.iter().find(|parameter| parameter.name == name) {
+            if known.path != path {
+                let message = format!(
+                    "cannot be told from `{}`: without dots both are `{name}`; give one another name",
+                    known.path
+                );
+                return Err(NnError::config(format!("parameter `{path}`"), message));
+            }
             if known.ty != ty {
                 let message = format!("is {}, but was asked for again as {ty}", known.ty);
                 return Err(NnError::config(format!("parameter `{name}`"), message));
@@ -144,7 +151,7 @@ impl Graph {
         let state = self.builder.state(name.clone(), ty.clone())?;
         let value = self.builder.read_state(state)?;
         self.builder.name(value, format!("{name}_read"));
-        let parameter = Parameter { name, ty, init, trainable, state, value };
+        let parameter = Parameter { name, path, ty, init, trainable, state, value };
         self.parameters.push(parameter.clone());
         Ok(parameter)
     }
@@ -192,6 +199,13 @@ impl Graph {
     }
 }
 
+/// A path as a name in MIL.
+fn name_of(path: &str) -> String {
+    let name = path.replace('.', "_");
+    // PyTorch calls the first layer of a nameless container `0`; names in MIL begin with a letter.
+    if name.starts_with(|c: char| c.is_ascii_digit()) { format!("layers_{name}") } else { name }
+}
+
 /// A state by name, and the value that the function reads from it.
 fn read_of(function: &Function, name: &str) -> Result<(ValueId, ValueId), NnError> {
     let lost = || NnError::config(format!("state `{name}`"), "is not in the rewritten function");
@@ -207,9 +221,9 @@ fn read_of(function: &Function, name: &str) -> Result<(ValueId, ValueId), NnErro
 pub struct Buffer(ValueId);
 
 impl Buffer {
-    /// Whether this is the buffer with that state.
-    pub(crate) fn is(self, state: ValueId) -> bool {
-        self.0 == state
+    /// Its state in the program.
+    pub(crate) fn state(self) -> ValueId {
+        self.0
     }
 }
 

@@ -1,9 +1,9 @@
 //! Initial values of parameters.
 
 use crate::NnError;
-use crate::data::rng;
+use crate::data::rng::{self, Rng};
 use anemone_runtime::Tensor;
-use mil::{DataType, TensorType};
+use mil::TensorType;
 
 /// How a parameter starts. Every element depends only on the seed, the parameter's name and its index.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,6 +24,8 @@ pub enum Init {
         /// Standard deviation.
         std: f32,
     },
+    /// Whole numbers from 0 to 2^30 - 1, all equally likely; the only random start of `int32`.
+    Count,
 }
 
 impl Init {
@@ -33,25 +35,31 @@ impl Init {
         Init::Uniform { bound: 1.0 / (fan_in.max(1) as f32).sqrt() }
     }
 
-    /// The initial tensor. Only `fp32` takes other than zeros.
+    /// PyTorch's `xavier_uniform_`: uniform within `sqrt(6 / (fan_in + fan_out))`.
+    pub fn xavier_uniform(fan_in: usize, fan_out: usize) -> Init {
+        Init::Uniform { bound: (6.0 / (fan_in + fan_out).max(1) as f32).sqrt() }
+    }
+
+    /// The initial tensor. Other types than `fp32` start at zeros or, if `int32`, as [`Init::Count`].
     pub fn tensor(self, ty: &TensorType, seed: u64, name: &str) -> Result<Tensor, NnError> {
         let mut tensor = Tensor::zeros(ty.clone())?;
-        if ty.dtype != DataType::Fp32 {
-            return match self {
-                Init::Zeros => Ok(tensor),
-                _ => Err(NnError::config(
-                    name,
-                    format!("only fp32 parameters start at {self:?}, this is {ty}"),
-                )),
-            };
-        }
-        let data = tensor.as_mut_slice::<f32>()?;
+        let wrong = |_| NnError::config(name, format!("is {ty}, which cannot start as {self:?}"));
+        let stream = rng::stream(name);
         match self {
             Init::Zeros => {}
-            Init::Ones => data.fill(1.0),
-            Init::Constant(value) => data.fill(value),
-            Init::Uniform { bound } => rng::fill_uniform(seed, rng::stream(name), data, -bound, bound),
-            Init::Normal { std } => rng::fill_normal(seed, rng::stream(name), data, 0.0, std),
+            Init::Count => {
+                let mut rng = Rng::new(seed, stream);
+                let data = tensor.as_mut_slice::<i32>().map_err(wrong)?;
+                data.fill_with(|| (rng.next_u32() >> 2) as i32);
+            }
+            Init::Ones => tensor.as_mut_slice::<f32>().map_err(wrong)?.fill(1.0),
+            Init::Constant(value) => tensor.as_mut_slice::<f32>().map_err(wrong)?.fill(value),
+            Init::Uniform { bound } => {
+                rng::fill_uniform(seed, stream, tensor.as_mut_slice().map_err(wrong)?, -bound, bound);
+            }
+            Init::Normal { std } => {
+                rng::fill_normal(seed, stream, tensor.as_mut_slice().map_err(wrong)?, 0.0, std);
+            }
         }
         Ok(tensor)
     }

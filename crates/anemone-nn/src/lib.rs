@@ -4,6 +4,7 @@
 
 pub mod data;
 mod error;
+mod file;
 pub mod generate;
 mod graph;
 mod init;

@@ -1,7 +1,8 @@
 //! The interface between those who make programs and those who run them.
 
 use crate::{CompileError, RunError, States, Tensor};
-use mil::{TensorType, Verified};
+use mil::{Shape, TensorType, Verified};
+use std::collections::BTreeMap;
 
 /// Runs programs somewhere: on the CPU, on a simulated engine, on the engine.
 pub trait Backend: Send + Sync {
@@ -24,12 +25,20 @@ pub struct CompileOptions {
     /// States to share with other executables. States that the function declares and that are missing
     /// here are added, filled with zeros.
     pub states: States,
+    /// Shapes to which flexible inputs (those with unknown dimensions) are bound, by name.
+    pub shapes: BTreeMap<String, Shape>,
 }
 
 impl CompileOptions {
     /// Options that share `states`.
     pub fn sharing(states: &States) -> CompileOptions {
-        CompileOptions { function: None, states: states.clone() }
+        CompileOptions { states: states.clone(), ..CompileOptions::default() }
+    }
+
+    /// The same with a flexible input bound to a shape.
+    pub fn shape(mut self, input: impl Into<String>, shape: impl Into<Shape>) -> CompileOptions {
+        self.shapes.insert(input.into(), shape.into());
+        self
     }
 
     /// The same for the named function.
@@ -44,7 +53,7 @@ impl CompileOptions {
 pub struct Feature {
     /// Name.
     pub name: String,
-    /// Type.
+    /// Type. A dimension may be unknown ([`mil::UNKNOWN`]): an input takes any size there, an output turns out to have one.
     pub ty: TensorType,
 }
 
@@ -60,12 +69,16 @@ pub trait Executable: Send {
     fn states(&self) -> &States;
 
     /// Runs once: reads `inputs`, overwrites `outputs`, updates the states. Output tensors are made
-    /// once by the caller ([`Executable::new_outputs`]) and reused.
+    /// once by the caller ([`Executable::new_outputs`]) and reused; one whose shape was not known is replaced.
     fn run(&mut self, inputs: &[&Tensor], outputs: &mut [Tensor]) -> Result<(), RunError>;
 
     /// Tensors of the outputs' types, for [`Executable::run`] to fill.
     fn new_outputs(&self) -> Result<Vec<Tensor>, RunError> {
-        self.outputs().iter().map(|feature| Ok(Tensor::zeros(feature.ty.clone())?)).collect()
+        let known = |ty: &TensorType| {
+            let dims = ty.shape.iter().map(|&dim| if dim == mil::UNKNOWN { 0 } else { dim });
+            ty.with_shape(dims.collect::<Shape>())
+        };
+        self.outputs().iter().map(|feature| Ok(Tensor::zeros(known(&feature.ty))?)).collect()
     }
 
     /// Runs once into fresh tensors.

@@ -131,6 +131,15 @@ impl Tensor {
         Constant::from_storage(self.ty.clone(), bytes).map_err(TensorError::from)
     }
 
+    /// The tensor as a constant, without copying.
+    ///
+    /// # Errors
+    /// As [`Tensor::to_constant`].
+    pub fn into_constant(self) -> Result<Constant, TensorError> {
+        let bytes = std::sync::Arc::new(SharedBuffer(self.buffer));
+        Constant::from_storage(self.ty, bytes).map_err(TensorError::from)
+    }
+
     fn buffer_owned(&self) -> SharedBuffer {
         SharedBuffer(self.buffer.clone())
     }

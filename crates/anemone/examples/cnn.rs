@@ -5,13 +5,13 @@
 use anemone::Device;
 use anemone::nn::data::{Augment, shapes};
 use anemone::nn::models::CifarCnn;
-use anemone::nn::optim::{Optimizer, Sgd};
+use anemone::nn::optim::{Optimizer, SGD};
 use anemone::nn::train::{Event, ImageData, StepOptions, TrainOptions, Trainer};
 use std::ops::ControlFlow;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let sgd = Sgd { lr: 0.05, momentum: 0.9, weight_decay: 5e-4, nesterov: false };
-    let step = StepOptions { optimizer: Optimizer::Sgd(sgd), ..StepOptions::default() };
+    let sgd = SGD { lr: 0.05, momentum: 0.9, weight_decay: 5e-4, nesterov: false };
+    let step = StepOptions { optimizer: Optimizer::SGD(sgd), ..StepOptions::default() };
     let options =
         TrainOptions { steps: 1000, batch_size: 64, eval_every: 200, step, ..TrainOptions::default() };
     let data =

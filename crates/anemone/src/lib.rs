@@ -16,7 +16,7 @@
 //! let backend = Device::best().backend()?;
 //! let mut trainer = Trainer::new(&CifarCnn::new(), &data, &*backend, options)?;
 //! let report = trainer.run(&mut |_event| ControlFlow::Continue(()))?;
-//! println!("held-out loss {}", report.held_out.loss());
+//! println!("held-out loss {:?}", report.held_out.map(|evaluation| evaluation.loss()));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

@@ -9,13 +9,14 @@
 
 use anemone::Device;
 use anemone::nn::data::rng;
-use anemone::nn::generate::{GenerateOptions, Generator, Stop};
+use anemone::nn::generate::{GenerateOptions, Generator, PREFILL, Stop};
 use anemone::nn::models::{Llama, llama2c};
 use anemone::nn::tokenizer::{CharTokenizer, Tokenizer};
 use anemone::nn::{Graph, Mode, Module};
-use anemone::runtime::{Backend, CompileOptions, States, Tensor};
+use anemone::runtime::{Backend, CompileError, CompileOptions, Executable, States, Tensor};
 use mil::{Program, TensorType, verify};
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const LENGTH: usize = 13;
 
@@ -92,6 +93,54 @@ fn cached_logits_are_those_of_the_forward_pass_at_every_position() {
         generator.restart();
         assert_close(generator.advance(&tokens).unwrap(), &full[LENGTH - 1], "one pass");
     }
+}
+
+/// A back end that counts what it compiles.
+struct Counting {
+    inner: Box<dyn Backend>,
+    compiled: AtomicUsize,
+}
+
+impl Backend for Counting {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn compile(
+        &self,
+        program: &mil::Verified,
+        options: &CompileOptions,
+    ) -> Result<Box<dyn Executable>, CompileError> {
+        self.compiled.fetch_add(1, Ordering::Relaxed);
+        self.inner.compile(program, options)
+    }
+}
+
+#[test]
+fn prompts_of_any_length_give_what_single_tokens_give() {
+    let backend = Counting { inner: Device::Cpu.backend().unwrap(), compiled: AtomicUsize::new(0) };
+    let model = Llama { seq_len: 2 * PREFILL + 9, ..model(2, true) };
+    let states = weights(&model, 17);
+    let long: Vec<u32> = (0..model.seq_len).map(|at| (at * at % 29) as u32).collect();
+    let mut generator = Generator::new(&model, &states, &backend, model.seq_len).unwrap();
+    let single: Vec<Vec<f32>> =
+        long.iter().map(|&token| generator.advance(&[token]).unwrap().to_vec()).collect();
+    for length in [2, 3, PREFILL - 1, PREFILL, PREFILL + 1, PREFILL + 2, 2 * PREFILL, model.seq_len] {
+        generator.restart();
+        let found = generator.advance(&long[..length]).unwrap().to_vec();
+        assert_eq!(found, single[length - 1], "a prompt of {length}");
+        // What padding left in the cache must not show, up to the last position.
+        for (at, token) in long.iter().enumerate().skip(length) {
+            assert_eq!(generator.advance(&[*token]).unwrap(), single[at], "token {at} after {length}");
+        }
+    }
+    // A second prompt after the first, and one that ends the sequence.
+    generator.restart();
+    let cut = model.seq_len - 5;
+    generator.advance(&long[..cut]).unwrap();
+    assert_eq!(generator.advance(&long[cut..]).unwrap(), single[model.seq_len - 1]);
+    assert!(generator.advance(&[0]).is_err(), "the sequence is full");
+    assert_eq!(backend.compiled.load(Ordering::Relaxed), 2, "one pass for prompts, one for tokens");
 }
 
 #[test]

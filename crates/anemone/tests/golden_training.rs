@@ -11,7 +11,7 @@
 use anemone::Device;
 use anemone::nn::NnError;
 use anemone::nn::models::{CifarCnn, Llama};
-use anemone::nn::optim::{AdamW, Optimizer, Sgd};
+use anemone::nn::optim::{AdamW, Optimizer, SGD};
 use anemone::nn::train::{Batch, Data, Model, StepOptions, TrainOptions, Trainer};
 use anemone::runtime::Tensor;
 use serde_json::Value;
@@ -270,13 +270,13 @@ fn the_cnn_trains_as_in_pytorch() {
     let seed = |name: &str| golden["config"][name].as_u64().unwrap();
     let data = Images { seed: seed("data_seed"), pattern_seed: seed("pattern_seed") };
     let hyper = |name: &str| number(&golden["optimizer"][name]) as f32;
-    let sgd = Sgd {
+    let sgd = SGD {
         lr: hyper("lr"),
         momentum: hyper("momentum"),
         weight_decay: hyper("weight_decay"),
         nesterov: false,
     };
-    let step = StepOptions { optimizer: Optimizer::Sgd(sgd), ..StepOptions::default() };
+    let step = StepOptions { optimizer: Optimizer::SGD(sgd), ..StepOptions::default() };
     let options = TrainOptions { batch_size: 16, step, ..TrainOptions::default() };
     // Places of the five convolutions in the model's sequence; each is followed by its normalization.
     let mut places = BTreeMap::from([("linear".to_string(), "classifier".to_string())]);

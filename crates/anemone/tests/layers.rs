@@ -370,6 +370,67 @@ fn attention() {
     }
 }
 
+/// Largest size of the weights of a layer's first forward pass, by name, as they start.
+fn start(layer: &impl Module, shape: &[usize]) -> Vec<(String, f64)> {
+    let mut g = Graph::new("start", Mode::Eval);
+    let x = g.input("x", mil::TensorType::fp32(shape)).unwrap();
+    layer.forward(&mut g, x).unwrap();
+    let largest = |p: &anemone::nn::Parameter| {
+        let values = doubles(&p.init.tensor(&p.ty, 5, &p.name).unwrap());
+        (p.path.clone(), values.iter().fold(0.0, |most: f64, x| most.max(x.abs())))
+    };
+    g.parameters().iter().map(largest).collect()
+}
+
+/// Signatures and initial values of PyTorch 2.15; bounds are those of its uniform distributions.
+#[test]
+fn defaults_are_pytorchs() {
+    assert_eq!((LayerNorm::new(3).eps, GroupNorm::new(1, 3).eps), (1e-5, 1e-5));
+    assert_eq!((BatchNorm2d::new(3).eps, BatchNorm2d::new(3).momentum), (1e-5, 0.1));
+    assert_eq!((RMSNorm::new(3).eps, Dropout::default().p), (f32::EPSILON, 0.5));
+    assert_eq!((MaxPool2d::new(3).stride, MaxPool2d::new(3).padding), (3, 0));
+    assert_eq!((AvgPool2d::new(3).stride, GELU::default()), (3, GELU::Exact));
+    let near = |found: &[(String, f64)], expected: &[(&str, f64)]| {
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        for ((name, found), (wanted, bound)) in found.iter().zip(expected) {
+            assert_eq!(name, wanted);
+            assert!(*found <= *bound && *found >= 0.9 * bound, "{name}: {found} is not just below {bound}");
+        }
+    };
+    let bound = |fan: f64| 1.0 / fan.sqrt();
+    near(&start(&Linear::new(60, 40), &[1, 60]), &[("weight", bound(60.0)), ("bias", bound(60.0))]);
+    let conv = Conv2d::new(4, 60, 3).groups(2);
+    near(&start(&conv, &[1, 4, 5, 5]), &[("weight", bound(18.0)), ("bias", bound(18.0))]);
+    let transposed = ConvTranspose2d::new(4, 60, 3);
+    near(&start(&transposed, &[1, 4, 5, 5]), &[("weight", bound(540.0)), ("bias", bound(540.0))]);
+    let attention = MultiheadAttention::new(48, 4);
+    let (stacked, zero) = ((6.0f64 / (48.0 * 4.0)).sqrt(), 0.0);
+    near(
+        &start(&attention, &[1, 2, 48]),
+        &[
+            ("q_proj.weight", stacked),
+            ("q_proj.bias", zero),
+            ("k_proj.weight", stacked),
+            ("k_proj.bias", zero),
+            ("v_proj.weight", stacked),
+            ("v_proj.bias", zero),
+            ("out_proj.weight", bound(48.0)),
+            ("out_proj.bias", zero),
+        ],
+    );
+}
+
+#[test]
+fn names_that_differ_only_in_dots_are_refused() {
+    let mut g = Graph::new("names", Mode::Eval);
+    let mut ask =
+        |scope: &str, name: &str| g.scope(scope, |g| g.parameter(name, &[2], anemone::nn::Init::Zeros));
+    let first = ask("a.b", "c").unwrap();
+    assert_eq!(ask("a.b", "c").unwrap(), first, "the same name is the same parameter");
+    let message = ask("a_b", "c").unwrap_err().to_string();
+    assert!(message.contains("`a_b.c`") && message.contains("`a.b.c`"), "{message}");
+}
+
 #[test]
 fn containers() {
     let x = normal("containers", &[2, 3, 4]);

@@ -11,13 +11,15 @@ mod common;
 
 use anemone::Device;
 use anemone::nn::data::{Augment, rng, shapes};
-use anemone::nn::layers::{BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential};
+use anemone::nn::layers::{
+    BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, RMSNorm, ReLU, Sequential,
+};
 use anemone::nn::losses;
 use anemone::nn::models::{Mlp, classification};
-use anemone::nn::optim::{Adam, AdamW, Optimizer, Schedule, Sgd};
+use anemone::nn::optim::{Adam, AdamW, Optimizer, SGD, Schedule};
 use anemone::nn::train::{
-    Batch, Checkpoint, Data, ImageData, Loss, LossScaling, Model, Outcome, Precision, StepOptions,
-    TrainOptions, Trainer,
+    Batch, Checkpoint, Data, Evaluator, Event, ImageData, Loss, LossScaling, Model, Outcome, Precision,
+    StepOptions, TrainOptions, Trainer, read_states, write_states,
 };
 use anemone::nn::{Graph, Init, Mode, Module, NnError};
 use anemone::runtime::{Executable, States, Tensor};
@@ -122,8 +124,8 @@ fn with(optimizer: Optimizer) -> StepOptions {
 #[test]
 fn sgd_is_pytorchs() {
     for (momentum, nesterov, weight_decay) in [(0.0, false, 0.0), (0.9, false, 0.1), (0.8, true, 0.01)] {
-        let sgd = Sgd { lr: 0.3, momentum, weight_decay, nesterov };
-        check_optimizer(with(Optimizer::Sgd(sgd)), move |x, gradient, _, _| {
+        let sgd = SGD { lr: 0.3, momentum, weight_decay, nesterov };
+        check_optimizer(with(Optimizer::SGD(sgd)), move |x, gradient, _, _| {
             let gradient = gradient + f64::from(weight_decay) * x.value;
             x.first = f64::from(momentum) * x.first + gradient;
             let ahead = gradient + f64::from(momentum) * x.first;
@@ -134,8 +136,8 @@ fn sgd_is_pytorchs() {
 
 #[test]
 fn clipping_scales_all_gradients_alike() {
-    let sgd = Sgd { lr: 0.3, ..Sgd::default() };
-    let step = StepOptions { clip_norm: Some(0.7), ..with(Optimizer::Sgd(sgd)) };
+    let sgd = SGD { lr: 0.3, ..SGD::default() };
+    let step = StepOptions { clip_norm: Some(0.7), ..with(Optimizer::SGD(sgd)) };
     check_optimizer(step, |x, gradient, _, _| x.value -= 0.3 * gradient);
 }
 
@@ -204,7 +206,7 @@ fn the_schedule_counts_updates() {
     let step = StepOptions {
         schedule: Schedule::Step { size: 2, gamma: 0.5 },
         accumulate: 2,
-        ..with(Optimizer::Sgd(Sgd { lr: 0.8, ..Sgd::default() }))
+        ..with(Optimizer::SGD(SGD { lr: 0.8, ..SGD::default() }))
     };
     let options = TrainOptions { step, ..TrainOptions::default() };
     let mut trainer = Trainer::new(&Attracted, &data, &*backend, options).unwrap();
@@ -273,7 +275,7 @@ fn overflow_skips_the_step_and_halves_the_scale() {
     let options = TrainOptions { batch_size: 8, step: fp16(2f32.powi(30), 3), ..TrainOptions::default() };
     let mut trainer = Trainer::new(&mlp(), &data, &*backend, options).unwrap();
     let everything = |trainer: &Trainer<'_>| -> Vec<(String, Tensor)> {
-        let counters = ["loss_scale", "loss_scale_good_steps", "iteration"];
+        let counters = ["grad_scaler_scale", "grad_scaler_growth_tracker", "iteration"];
         let guard = trainer.states().lock();
         guard
             .iter()
@@ -300,7 +302,7 @@ fn overflow_skips_the_step_and_halves_the_scale() {
         if good == 3 {
             (scale, good, grown) = ((scale * 2.0).min(16_777_216.0), 0, grown + 1);
         }
-        assert_eq!(state(trainer.states(), "loss_scale"), [scale]);
+        assert_eq!(state(trainer.states(), "grad_scaler_scale"), [scale]);
     }
     assert!(skipped >= 10 && grown >= 3, "{skipped} steps skipped, grown {grown} times");
     assert_eq!(trainer.states().get("updates").unwrap().as_slice::<i32>().unwrap(), [40 - skipped]);
@@ -388,15 +390,14 @@ fn a_resumed_run_is_bit_identical() {
 
         let mut first = Trainer::new(&Noisy, &data, &*backend, options.clone()).unwrap();
         first.save_to(two.clone()).unwrap();
-        let mut seen = 0;
-        let stopped = first.run(&mut |_| {
-            seen += 1;
-            if seen == 7 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        let stopped = first.run(&mut |event| match event {
+            Event::Step { iteration: 6, .. } => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
         });
         assert_eq!(stopped.unwrap().outcome, Outcome::Stopped);
         drop(first);
         let mut second = Trainer::resume(&Noisy, &data, &*backend, options, two.clone()).unwrap();
-        assert!(second.iteration() > 3 && second.iteration() < 13);
+        assert_eq!(second.iteration(), 6);
         let resumed = second.run(&mut |_| ControlFlow::Continue(())).unwrap();
         assert_eq!(resumed.held_out, report.held_out);
         let (whole, second) = (whole.states().lock().clone(), second.states().lock().clone());
@@ -405,6 +406,155 @@ fn a_resumed_run_is_bit_identical() {
         let bytes = |checkpoint: &Checkpoint| std::fs::read(checkpoint.states_path()).unwrap();
         assert_eq!(bytes(&one), bytes(&two));
     }
+}
+
+/// A run of 13 steps, evaluated every 4 in two batches.
+fn interruptible(data: &ImageData) -> Trainer<'_> {
+    let options =
+        TrainOptions { steps: 13, batch_size: 8, eval_every: 4, save_every: 100, ..TrainOptions::default() };
+    Trainer::new(&Noisy, data, &*Device::Cpu.backend().unwrap(), options).unwrap()
+}
+
+#[test]
+fn a_run_that_is_broken_off_saves_and_leaves_at_once() {
+    let data = ImageData::new(shapes::splits(3, 40, 10).unwrap(), Augment::None, 8, 7);
+    let (options, backend) =
+        (TrainOptions { batch_size: 8, ..TrainOptions::default() }, Device::Cpu.backend());
+    let backend = backend.unwrap();
+    type Stop = fn(&Event<'_>) -> bool;
+    let cases: [(Stop, u64, &[&str]); 3] = [
+        (|event| matches!(event, Event::Step { iteration: 3, .. }), 3, &["step", "saved"]),
+        (|event| matches!(event, Event::Evaluating { done: 1, .. }), 4, &["step", "evaluating", "saved"]),
+        (|event| matches!(event, Event::Evaluated { .. }), 4, &["evaluating", "evaluated", "saved"]),
+    ];
+    for (stop, stopped_at, last) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoint = Checkpoint::new(folder.path());
+        let mut trainer = interruptible(&data);
+        trainer.save_to(checkpoint.clone()).unwrap();
+        let mut events = Vec::new();
+        let report = trainer.run(&mut |event| {
+            events.push(match event {
+                Event::Step { .. } => "step",
+                Event::Evaluating { .. } => "evaluating",
+                Event::Evaluated { .. } => "evaluated",
+                Event::Saved { .. } => "saved",
+            });
+            if stop(&event) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        let report = report.unwrap();
+        assert_eq!((report.outcome, report.iteration), (Outcome::Stopped, stopped_at));
+        assert_eq!(&events[events.len() - last.len()..], last);
+        assert_eq!(report.held_out.is_some(), last.contains(&"evaluated"));
+        let (_, saved) = Evaluator::open(&Noisy, &*backend, &options, &checkpoint).unwrap();
+        assert_eq!(saved, stopped_at);
+        assert!(checkpoint.curve_path().exists());
+    }
+}
+
+#[test]
+fn an_evaluation_of_a_checkpoint_is_that_of_its_run() {
+    let data = ImageData::new(shapes::splits(3, 40, 10).unwrap(), Augment::None, 8, 7);
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoint = Checkpoint::new(folder.path());
+    let mut trainer = interruptible(&data);
+    trainer.save_to(checkpoint.clone()).unwrap();
+    let report = trainer.run(&mut |_| ControlFlow::Continue(())).unwrap();
+    let options = TrainOptions { batch_size: 8, ..TrainOptions::default() };
+    let backend = Device::Cpu.backend().unwrap();
+    let (mut evaluator, made) = Evaluator::open(&Noisy, &*backend, &options, &checkpoint).unwrap();
+    assert_eq!(made, 13);
+    let go = &mut |_, _| ControlFlow::Continue(());
+    assert_eq!(evaluator.evaluate(&data, None, go).unwrap(), report.held_out);
+    let part = evaluator.evaluate(&data, Some(1), go).unwrap().unwrap();
+    assert_eq!(part.examples, 8);
+    assert_eq!(evaluator.evaluate(&data, None, &mut |_, _| ControlFlow::Break(())).unwrap(), None);
+}
+
+#[test]
+fn a_resumed_log_goes_on_from_the_checkpoint() {
+    let data = ImageData::new(shapes::splits(3, 40, 10).unwrap(), Augment::None, 8, 7);
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoint = Checkpoint::new(folder.path());
+    let mut trainer = interruptible(&data);
+    trainer.save_to(checkpoint.clone()).unwrap();
+    let report = trainer.run(&mut |_| ControlFlow::Continue(())).unwrap();
+    let whole = std::fs::read_to_string(checkpoint.log_path()).unwrap();
+    // As a process leaves it that is killed while it writes a line, after steps that were not saved.
+    let later = "{\"iteration\":14,\"train\":{\"loss\":null}}\n{\"iterat";
+    std::fs::write(checkpoint.log_path(), format!("{whole}{later}")).unwrap();
+    let options = TrainOptions { steps: 13, batch_size: 8, ..TrainOptions::default() };
+    let backend = Device::Cpu.backend().unwrap();
+    let resume = || Trainer::resume(&Noisy, &data, &*backend, options.clone(), checkpoint.clone()).unwrap();
+    let resumed = resume().run(&mut |_| ControlFlow::Break(())).unwrap();
+    assert_eq!(resumed.train_loss, report.train_loss);
+    assert_eq!(std::fs::read_to_string(checkpoint.log_path()).unwrap(), whole);
+    std::fs::remove_file(checkpoint.log_path()).unwrap();
+    let bare = resume().run(&mut |_| ControlFlow::Break(())).unwrap();
+    assert_eq!(bare.train_loss, None, "no loss is made up for a run without a log");
+}
+
+/// Keys of a safetensors file's header.
+fn stored_names(path: &std::path::Path) -> Vec<String> {
+    let bytes = std::fs::read(path).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    assert_eq!(length % 8, 0, "tensors are aligned");
+    let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    assert_eq!(header["__metadata__"]["format"], "pt");
+    header.as_object().unwrap().keys().filter(|name| *name != "__metadata__").cloned().collect()
+}
+
+#[test]
+fn checkpoints_have_pytorchs_names_and_older_ones_are_read() {
+    let data = ImageData::new(shapes::splits(3, 40, 10).unwrap(), Augment::None, 8, 7);
+    let folder = tempfile::tempdir().unwrap();
+    let mut trainer = interruptible(&data);
+    trainer.step().unwrap();
+    let specs = &trainer.programs().states;
+    let path = folder.path().join("states.safetensors");
+    write_states(&path, specs, trainer.states()).unwrap();
+    let names = stored_names(&path);
+    for name in ["0.weight", "0.bias", "1.running_var", "6.weight", "adam_m.6.weight", "iteration"] {
+        assert!(names.iter().any(|known| known == name), "`{name}` is not among {names:?}");
+    }
+    let read = read_states(&path, specs).unwrap();
+    assert_eq!(*read.lock(), *trainer.states().lock());
+
+    // Before, files had the names of the program.
+    let mut older = specs.clone();
+    older.iter_mut().for_each(|spec| spec.path = spec.name.clone());
+    write_states(&path, &older, trainer.states()).unwrap();
+    assert!(stored_names(&path).iter().any(|name| name == "layers_0_weight"));
+    assert_eq!(*read_states(&path, specs).unwrap().lock(), *trainer.states().lock());
+}
+
+/// A normalization of inputs whose squares are beyond `fp16`.
+struct Large;
+
+impl Model for Large {
+    fn inputs(&self, batch_size: usize) -> Vec<(String, TensorType)> {
+        vec![("x".to_string(), TensorType::fp32([batch_size, 4]))]
+    }
+
+    fn loss(&self, g: &mut Graph, inputs: &[ValueId]) -> Result<Loss, NnError> {
+        let x = RMSNorm::new(4).forward(g, inputs[0])?;
+        let y = g.unary("abs", x)?;
+        let loss = g.reduce("reduce_mean", y, &[0, 1], false)?;
+        Ok(Loss { loss: g.cast(loss, mil::DataType::Fp32)?, metrics: Vec::new() })
+    }
+}
+
+#[test]
+fn half_precision_normalizes_large_values() {
+    let backend = Device::Cpu.backend().unwrap();
+    let data = Made(|_| vec![Tensor::new([2, 4], &[900f32, -300., 0., 5., 20000., 1., 2., 30000.]).unwrap()]);
+    let first = |precision| {
+        let step = StepOptions { precision, ..StepOptions::default() };
+        let options = TrainOptions { batch_size: 2, step, ..TrainOptions::default() };
+        f64::from(Trainer::new(&Large, &data, &*backend, options).unwrap().step().unwrap()["loss"])
+    };
+    let (full, half) = (first(Precision::Fp32), first(Precision::Fp16(LossScaling::default())));
+    assert_close(&[half], &[full], 2e-3);
 }
 
 /// Correlation of two series of zeros and ones.
@@ -481,6 +631,27 @@ fn dropout_treats_every_element_alike_over_time() {
         let r = correlation(&history[index], &history[index][1..]);
         assert!(r.abs() < 0.22, "element {index} correlates with its past by {r}");
     }
+}
+
+#[test]
+fn dropout_depends_on_the_seed_and_may_drop_everything() {
+    let ones = Tensor::new([200], &[1.0f32; 200]).unwrap();
+    let mask = |p: f32, seed: u64| {
+        let mut g = Graph::new("seeded", Mode::Train);
+        let x = g.input("x", ones.ty().clone()).unwrap();
+        Dropout { p }.forward(&mut g, x).unwrap();
+        let states = States::new();
+        for parameter in g.parameters() {
+            let start = parameter.init.tensor(&parameter.ty, seed, &parameter.name).unwrap();
+            states.lock().insert(parameter.name.clone(), start);
+        }
+        doubles(&common::run(Mode::Train, std::slice::from_ref(&ones), &states, |g, inputs| {
+            Dropout { p }.forward(g, inputs[0])
+        }))
+    };
+    assert_eq!(mask(0.5, 1), mask(0.5, 1));
+    assert_ne!(mask(0.5, 1), mask(0.5, 2));
+    assert_eq!(mask(1.0, 1), [0.0; 200]);
 }
 
 #[test]

@@ -175,7 +175,7 @@ impl FunctionBuilder {
     /// of its own.
     ///
     /// # Errors
-    /// When an output is not of this function, or its name is no name in MIL or that of another output.
+    /// When an output is not of this function, or its name is no name in MIL or that of an input or another output.
     pub fn finish(mut self, outputs: &[ValueId]) -> Result<Function, BuildError> {
         let mut seen: Vec<ValueId> = Vec::with_capacity(outputs.len());
         for &output in outputs {
@@ -194,10 +194,15 @@ impl FunctionBuilder {
             if !is_name(&name) {
                 return Err(BuildError::Name { name });
             }
-            if !taken.insert(name.clone()) {
-                let function = self.function.name.clone();
-                return Err(BuildError::Duplicate { function, what: "outputs", name });
-            }
+            // No output is an input here.
+            let what = if self.function.input_named(&name).is_some() {
+                "values, an input and an output,"
+            } else if !taken.insert(name.clone()) {
+                "outputs"
+            } else {
+                continue;
+            };
+            return Err(BuildError::Duplicate { function: self.function.name.clone(), what, name });
         }
         taken.extend(self.function.inputs.iter().filter_map(|&id| self.function.value(id).name.clone()));
         let mut free = (0..).map(|i| if i == 0 { "output".to_string() } else { format!("output_{i}") });

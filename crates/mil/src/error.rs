@@ -148,12 +148,12 @@ pub enum BuildError {
         /// Outputs that the op has.
         found: usize,
     },
-    /// Two inputs, or two outputs, with the same name.
+    /// Two inputs or outputs with the same name.
     #[error("function `{function}` has two {what} named `{name}`; give each its own name")]
     Duplicate {
         /// The function.
         function: String,
-        /// `inputs` or `outputs`.
+        /// `inputs`, `outputs`, or one of each.
         what: &'static str,
         /// The name.
         name: String,

@@ -201,10 +201,12 @@ impl Function {
     }
 
     /// Whether everything about the function is known before it runs: every value is a tensor or a state of known
-    /// shape, and there is no control flow. Compilers take such functions; the others are interpreted.
+    /// shape which inference gives, and there is no control flow. Compilers take such functions; the others are
+    /// interpreted.
     pub fn is_static(&self) -> bool {
+        let inferred = |operation: &Operation| crate::infer_operation(self, operation, None).is_ok();
         self.values.iter().all(|value| value.ty.is_static())
-            && self.body.ops.iter().all(|operation| operation.blocks.is_empty())
+            && self.body.ops.iter().all(|operation| operation.blocks.is_empty() && inferred(operation))
     }
 
     /// Fails unless the function [is static](Function::is_static); passes that rewrite functions begin with this.

@@ -39,15 +39,19 @@ impl Shape {
         self.0.len()
     }
 
-    /// Number of elements, or `None` when it does not fit in `isize` or is not known. A scalar has one.
+    /// Number of elements, or `None` when they are not known or too many to count with. A scalar has one.
+    ///
+    /// A dimension of 0 excuses none of the others: their product must leave room for elements of 8 bytes in `isize`.
+    /// So strides, and byte counts of elements widened to any type, never overflow.
     pub fn checked_len(&self) -> Option<usize> {
         if !self.is_known() {
             return None;
         }
-        self.0
-            .iter()
-            .try_fold(1usize, |product, &dim| product.checked_mul(dim))
-            .filter(|&n| n <= isize::MAX as usize)
+        const MOST: usize = isize::MAX as usize / 8;
+        let product =
+            self.0.iter().filter(|&&dim| dim != 0).try_fold(1usize, |product, &dim| product.checked_mul(dim));
+        let product = product.filter(|&product| product <= MOST)?;
+        Some(if self.0.contains(&0) { 0 } else { product })
     }
 
     /// Number of elements; saturates instead of overflowing (a verified program never does).
@@ -171,6 +175,9 @@ mod tests {
     #[test]
     fn lengths_do_not_overflow() {
         assert_eq!(Shape::from([usize::MAX, 2]).checked_len(), None);
+        assert_eq!(Shape::from([isize::MAX as usize / 4]).checked_len(), None);
+        assert_eq!(Shape::from([0, 1 << 40, 1 << 40]).checked_len(), None);
+        assert_eq!(Shape::from([0, 1 << 40]).checked_len(), Some(0));
         assert_eq!(Shape::scalar().checked_len(), Some(1));
         assert_eq!(Shape::from([2, 3, 4]).strides().as_slice(), [12, 4, 1]);
     }

@@ -4,8 +4,8 @@
 //! and may index without looking.
 //!
 //! - Function names are unique MIL names; a program has at least one function.
-//! - Inputs and outputs are named with MIL names; no two inputs and no two outputs share one; a function
-//!   has at least one output or writes a state; outputs are tensors.
+//! - Inputs and outputs are named with MIL names; no two of them share one (a value that is both has one name); a
+//!   function has at least one output or writes a state; outputs are tensors.
 //! - Every `ValueId` in use is of its function; every value is defined exactly once and before its use
 //!   (as an input, a constant, or an operation's output).
 //! - A value's recorded type is the one inference gives; every tensor's byte size fits in `isize`. Where inference needs
@@ -23,7 +23,7 @@ use crate::ops::{Op, ParamKind};
 use crate::{
     Arg, Block, DataTypeSet, Def, Function, InferError, OpView, Operation, Opset, Program, Type, ValueId,
 };
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Deref;
 use thiserror::Error;
 
@@ -173,6 +173,13 @@ impl Checker<'_> {
             }
         }
         self.unique_names(&function.body.outputs, "outputs");
+        let named = |&id: &ValueId| Some((function.values.get(id.index())?.name.as_deref()?, id));
+        let inputs: HashMap<&str, ValueId> = function.inputs.iter().filter_map(named).collect();
+        for (name, output) in function.body.outputs.iter().filter_map(named) {
+            if inputs.get(name).is_some_and(|&input| input != output) {
+                self.fault(None, format!("an output has the name of another value, the input `{name}`"));
+            }
+        }
     }
 
     fn unique_names(&mut self, ids: &[ValueId], what: &str) {

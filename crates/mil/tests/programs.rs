@@ -85,6 +85,11 @@ fn names() {
     refused(|f| f.values[0].name = None, "inputs need names");
     refused(|f| f.values[3].name = Some("1y".into()), "use a letter or _ first");
     refused(|f| f.name = "a b".into(), "is not a name in MIL");
+    refused(
+        |f| f.values[3].name = Some("x".into()),
+        "an output has the name of another value, the input `x`",
+    );
+    assert_eq!(faults(|f| f.body.outputs = vec![f.inputs[0]]), "", "a value that is both has one name");
     let mut function = sample();
     let twin = function.add_value(Value {
         name: Some("x".into()),
@@ -138,6 +143,10 @@ fn states() {
     early.opset = Opset::Ios17;
     let faults = verify(Program::single(early)).unwrap_err();
     assert!(faults[0].to_string().contains("is a state, which needs ios18"), "{faults:?}");
+    let mut f = FunctionBuilder::new("main", Opset::Ios18);
+    let words = f.state("words", TensorType::new(DataType::String, [2])).unwrap();
+    let error = f.read_state(words).unwrap_err().to_string();
+    assert!(error.contains("holds tensor<string, [2]>, but states hold one of fp16"), "{error}");
     let mut f = FunctionBuilder::new("main", Opset::Ios17);
     assert!(matches!(f.state("held", TensorType::fp16([2])), Err(BuildError::Opset { .. })));
 }
@@ -175,6 +184,7 @@ fn wrong_outputs_are_refused() {
     assert_eq!(build("a", false), Ok(()));
     assert!(build("a-b", false).unwrap_err().contains("`a-b` is not a name in MIL"));
     assert!(build("a", true).unwrap_err().contains("two outputs named `a`"));
+    assert!(build("x", false).unwrap_err().contains("an input and an output, named `x`"));
     let f = FunctionBuilder::new("main", Opset::Ios18);
     assert!(matches!(f.finish(&[ValueId::from_index(7)]), Err(BuildError::UnknownValue { value: 7, .. })));
 }

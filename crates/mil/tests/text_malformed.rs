@@ -87,7 +87,6 @@ fn functions() {
         ("func f<ios18>(fp32 x ¦fp32 y) {} -> (x);", "expected `,` or `)` after an input"),
         ("func f<ios18>(fp32 x, fp32 ¦x) {} -> (x);", "`x` is defined already"),
         ("func f<ios18>(fp32 x) [Flexible = ((1, [2]))] {} -> (¦y);", "`y` is not defined above"),
-        ("func f<ios18>(fp32 x) [Flexible = [1¦", "expected `]`"),
         ("func f<ios18>(fp32 x) {} ¦(x);", "expected `-> (…)`, the outputs, but found `(`"),
         ("func f<ios18>(fp32 x) {} -> (¦y);", "`y` is not defined above"),
         ("func f<ios18>(fp32 x) {} -> (x)¦ ", "expected `;`"),
@@ -95,6 +94,10 @@ fn functions() {
         let text = if text.ends_with("¦ ") { text.replace("¦ ", " ¦") } else { text.to_string() };
         check(&format!("program(1.3) {{ {text}}}"), expected);
     }
+    check(
+        "program(1.3) { func f<ios18>(fp32 x) [Flexible = [1¦",
+        "expected `]`, but found the end of the text",
+    );
 }
 
 #[test]

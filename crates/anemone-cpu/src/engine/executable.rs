@@ -7,7 +7,7 @@ use super::memory::{Location, Memory};
 use super::step::{Step, Work};
 use crate::kernels::{Call, In, Out};
 use anemone_runtime::{CompileError, Executable, Feature, RunError, States, Tensor};
-use mil::{Constant, DataType, TensorType, ValueId};
+use mil::{Constant, DataType, Function, TensorType, ValueId};
 use rayon::ThreadPool;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -358,27 +358,33 @@ fn feature(graph: &Graph<'_>, id: ValueId) -> Feature {
 
 /// Adds missing states and refuses states of another type.
 fn bind_states(graph: &Graph<'_>, states: &States) -> Result<(), CompileError> {
-    for id in graph.function.states() {
-        let (name, expected) = (graph.function.display_name(id), graph.function.tensor(id));
-        let found =
-            states.ensure(&name, expected).map_err(|_| CompileError::Memory { bytes: expected.bytes() })?;
-        if found != *expected {
-            return Err(CompileError::State { name, expected: expected.clone(), found });
-        }
-    }
-    Ok(())
+    graph.function.states().try_for_each(|id| bind_state(graph.function, id, states))
 }
 
-fn check<'t>(
+/// Adds a state that is missing; refuses one of another type.
+pub(super) fn bind_state(function: &Function, id: ValueId, states: &States) -> Result<(), CompileError> {
+    let (name, expected) = (function.display_name(id), function.tensor(id));
+    let found =
+        states.ensure(&name, expected).map_err(|_| CompileError::Memory { bytes: expected.bytes() })?;
+    if found == *expected {
+        return Ok(());
+    }
+    Err(CompileError::State { name, expected: expected.clone(), found })
+}
+
+pub(super) fn check_count(what: &'static str, expected: usize, found: usize) -> Result<(), RunError> {
+    if found == expected { Ok(()) } else { Err(RunError::Count { what, expected, found }) }
+}
+
+/// Checks tensors against features, of which dimensions may be unknown.
+pub(super) fn check<'t>(
     what: &'static str,
     features: &[Feature],
     tensors: impl ExactSizeIterator<Item = &'t Tensor>,
 ) -> Result<(), RunError> {
-    if features.len() != tensors.len() {
-        return Err(RunError::Count { what, expected: features.len(), found: tensors.len() });
-    }
+    check_count(what, features.len(), tensors.len())?;
     for (feature, tensor) in features.iter().zip(tensors) {
-        if tensor.ty() != &feature.ty {
+        if tensor.dtype() != feature.ty.dtype || !feature.ty.shape.accepts(tensor.shape()) {
             return Err(RunError::Type {
                 what: if what == "inputs" { "input" } else { "output" },
                 name: feature.name.clone(),

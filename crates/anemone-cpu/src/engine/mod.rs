@@ -2,24 +2,47 @@
 //!
 //! simplify → fold constants → group elementwise operations → lower to kernels → plan memory → bind.
 
+mod alone;
 mod executable;
 mod fold;
 mod fuse;
 mod graph;
+mod interpret;
+mod lists;
 mod memory;
+mod specialize;
 mod step;
 
 pub use executable::{CpuExecutable, StepTime};
+pub use specialize::specialize;
 
 use crate::Mode;
-use anemone_runtime::{CompileError, States};
+use anemone_runtime::{CompileError, CompileOptions, Executable, States};
 use graph::Graph;
 use mil::{Function, ValueId};
 use rayon::ThreadPool;
 use std::sync::Arc;
 use step::Step;
 
-/// Compiles one function.
+/// Compiles one function, its flexible inputs bound to `shapes`; what is not static even then is interpreted.
+pub(crate) fn compile_any(
+    function: &Function,
+    mode: Mode,
+    options: &CompileOptions,
+    pool: Arc<ThreadPool>,
+) -> Result<Box<dyn Executable>, CompileError> {
+    if function.is_static() && options.shapes.is_empty() {
+        return Ok(Box::new(compile(function.clone(), mode, &options.states, pool)?));
+    }
+    let bound = specialize(function, &options.shapes)?;
+    if bound.is_static() {
+        return Ok(Box::new(compile(bound, mode, &options.states, pool)?));
+    }
+    tracing::debug!(function = function.name, "interpreted: it has control flow, lists or unknown shapes");
+    Ok(Box::new(interpret::Interpreter::new(bound, &options.states, pool)?))
+}
+
+/// Compiles one static function.
 pub(crate) fn compile(
     mut function: Function,
     mode: Mode,

@@ -19,6 +19,7 @@ pub(crate) static OPS: &[(&str, Lower)] = &[
     ("flatten2d", tensor_transformation::plain_copy),
     ("identity", tensor_transformation::plain_copy),
     ("non_maximum_suppression", suppression::lower),
+    ("non_zero", create::non_zero),
     ("one_hot", create::one_hot),
     ("pad", pad::pad),
     ("range_1d", create::range_1d),

@@ -6,7 +6,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{DataError, ImageDataset, ImageSplits, file};
+use super::{DataError, ImageDataset, ImageSplits};
+use crate::file;
 
 /// Bytes of one image: 3 channels of 32 x 32.
 pub const IMAGE_BYTES: usize = 3 * 32 * 32;

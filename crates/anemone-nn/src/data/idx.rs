@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
-use super::{DataError, ImageDataset, ImageSplits, file};
+use super::{DataError, ImageDataset, ImageSplits};
+use crate::file;
 
 /// Values allowed in one file: the largest set in this format (EMNIST) has 640 MB.
 const MAX_VALUES: u64 = 1 << 30;

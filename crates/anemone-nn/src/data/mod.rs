@@ -7,7 +7,6 @@
 
 pub mod cifar;
 pub mod error;
-pub(crate) mod file;
 pub mod idx;
 pub mod images;
 pub mod rng;
@@ -19,5 +18,5 @@ pub use error::DataError;
 pub use images::{Augment, ImageBatch, ImageDataset, ImageSplits, Normalization};
 pub use text::{TokenBatch, TokenDataset, TokenSplits};
 
-/// The label of a row that is padding: losses and accuracies skip it (PyTorch's `ignore_index`).
-pub const IGNORED: i32 = -100;
+/// The label of a row that is padding, which losses and accuracies skip.
+pub const IGNORED: i32 = crate::losses::IGNORE_INDEX;

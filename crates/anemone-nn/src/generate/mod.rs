@@ -1,7 +1,8 @@
 //! Text from a trained model, token by token, with keys and values of earlier positions held in states.
 //!
-//! Two kinds of compiled functions share the same states: one takes a whole prompt in a single pass, the other one
-//! token at a time. The weights are those of the states that the caller gives, so a model can be sampled in the middle of
+//! Two compiled functions share the same states: one takes up to [`PREFILL`] tokens of a prompt in a pass, the other a
+//! single token. Both attend over the whole cache, so a token costs the same wherever it stands; a generator for few
+//! positions is cheaper than one for many. The weights are those of the states that the caller gives, so a model can be sampled in the middle of
 //! its training; the caches stand beside them only for as long as the [`Generator`] lives.
 
 mod sample;
@@ -54,7 +55,7 @@ pub struct Generation {
     pub stop: Stop,
     /// Tokens of the prompt, the token for the beginning included.
     pub prompt_tokens: usize,
-    /// Seconds for the prompt, in which its function is compiled too.
+    /// Seconds for the prompt; of a generator's first prompt, with those for compiling its function.
     pub prefill_seconds: f64,
     /// Seconds for all tokens after the first.
     pub decode_seconds: f64,
@@ -77,9 +78,13 @@ pub struct Generator<'b> {
     capacity: usize,
     position: usize,
     decode: Pass,
-    /// The last pass over more than one token; prompts of one length come again.
+    /// The pass over several tokens, compiled for the first prompt that has them.
     prefill: Option<Pass>,
 }
+
+/// Tokens that a pass over a prompt takes: longer prompts take several passes, shorter ones are padded, so that one
+/// compiled function serves all.
+pub const PREFILL: usize = 64;
 
 impl<'b> Generator<'b> {
     /// A generator for up to `capacity` positions, prompt included (usually `model.seq_len`), with the weights in
@@ -93,14 +98,14 @@ impl<'b> Generator<'b> {
         backend: &'b dyn Backend,
         capacity: usize,
     ) -> Result<Generator<'b>, NnError> {
-        if capacity == 0 || i32::try_from(capacity).is_err() {
-            let message = format!("is {capacity} positions, but must be between 1 and {}", i32::MAX);
+        if !(1..=MAX_CAPACITY).contains(&capacity) {
+            let message = format!("is {capacity} positions, but must be between 1 and {MAX_CAPACITY}");
             return Err(NnError::config("the generator's capacity", message));
         }
         let (program, states) = program(model, 1, capacity)?;
         let (wanted, caches): (Vec<_>, Vec<_>) = states.into_iter().partition(|spec| spec.trainable);
         for spec in &wanted {
-            check_weight(weights, spec)?;
+            spec.find(&weights.lock())?;
         }
         if let Some(cache) = caches.iter().find(|cache| weights.ty(&cache.name).is_some()) {
             let message =
@@ -142,7 +147,7 @@ impl<'b> Generator<'b> {
         }
     }
 
-    /// Takes further tokens, all in one pass; returns the logits `[vocab_size]` for the token after them.
+    /// Takes further tokens; returns the logits `[vocab_size]` for the token after them.
     ///
     /// # Errors
     /// When there are none, one is not in the vocabulary, or they do not fit.
@@ -166,22 +171,28 @@ impl<'b> Generator<'b> {
             );
             return Err(NnError::config("the prompt", message));
         }
-        let position = self.position;
-        let pass = match tokens.len() {
-            1 => &mut self.decode,
-            length => {
-                if self.prefill.as_ref().is_none_or(|pass| pass.length() != length) {
-                    self.prefill = None;
-                    let (program, _) = program(&self.model, length, self.capacity)?;
-                    self.prefill = Some(Pass::compile(program, length, &self.states, self.backend)?);
-                }
-                self.prefill
-                    .as_mut()
-                    .ok_or_else(|| NnError::config("the generator", "has no prefill pass"))?
+        for piece in tokens.chunks(PREFILL) {
+            let position = self.position;
+            self.pass(piece.len())?.run(piece, position)?;
+            self.position += piece.len();
+        }
+        self.pass(tokens.chunks(PREFILL).next_back().map_or(1, <[u32]>::len))?.logits()
+    }
+
+    /// The pass for that many tokens.
+    fn pass(&mut self, count: usize) -> Result<&mut Pass, NnError> {
+        if count == 1 {
+            return Ok(&mut self.decode);
+        }
+        let pass = match self.prefill.take() {
+            Some(pass) => pass,
+            None => {
+                let length = prefill_length(self.capacity);
+                let (program, _) = program(&self.model, length, self.capacity)?;
+                Pass::compile(program, length, &self.states, self.backend)?
             }
         };
-        self.position = position + tokens.len();
-        pass.run(tokens, position)
+        Ok(self.prefill.insert(pass))
     }
 
     /// Generates after `prompt`, from the beginning. `on_token` sees every new token and may break off.
@@ -302,17 +313,16 @@ impl fmt::Debug for Generator<'_> {
     }
 }
 
-/// Fails unless `states` hold the weight.
-fn check_weight(states: &States, spec: &StateSpec) -> Result<(), NnError> {
-    let message = match states.ty(&spec.name) {
-        Some(ty) if ty == spec.ty => return Ok(()),
-        Some(ty) => format!("is {ty}, but the model's weight is {}", spec.ty),
-        None => "is missing; are these the states of another model?".to_string(),
-    };
-    Err(NnError::config(format!("state `{}`", spec.name), message))
+/// Most positions of a generator: far beyond every model, and small enough to be counted in `int32`.
+const MAX_CAPACITY: usize = 1 << 24;
+
+/// Rows of a pass over a prompt.
+fn prefill_length(capacity: usize) -> usize {
+    PREFILL.min(capacity)
 }
 
-/// The program of one pass over `length` tokens, and the states that it works on.
+/// The program of one pass over `length` tokens, and the states that it works on. The caches have room for the padding
+/// of a pass that begins at the last position.
 fn program(
     model: &Llama,
     length: usize,
@@ -321,7 +331,9 @@ fn program(
     let mut g = Graph::new("advance", Mode::Eval);
     let tokens = g.input("tokens", TensorType::int32([1, length]))?;
     let position = g.input("position", TensorType::int32([1]))?;
-    let logits = Decoder { model, capacity }.forward(&mut g, tokens, position)?;
+    let last = g.input("last", TensorType::int32([1]))?;
+    let decoder = Decoder { model, capacity: capacity + prefill_length(capacity) - 1 };
+    let logits = decoder.forward(&mut g, tokens, position, last)?;
     g.name(logits, "logits");
     let states = g.parameters().iter().map(StateSpec::from).collect();
     let program = Program::single(g.finish(&[logits])?);
@@ -333,6 +345,7 @@ struct Pass {
     executable: Box<dyn Executable>,
     tokens: Tensor,
     position: Tensor,
+    last: Tensor,
     outputs: Vec<Tensor>,
 }
 
@@ -347,19 +360,23 @@ impl Pass {
         let outputs = executable.new_outputs()?;
         let tokens = Tensor::zeros(TensorType::int32([1, length]))?;
         let position = Tensor::zeros(TensorType::int32([1]))?;
-        Ok(Pass { executable, tokens, position, outputs })
+        Ok(Pass { executable, tokens, last: position.clone(), position, outputs })
     }
 
-    fn length(&self) -> usize {
-        self.tokens.shape().count()
-    }
-
-    fn run(&mut self, tokens: &[u32], position: usize) -> Result<&[f32], NnError> {
-        for (place, &token) in self.tokens.as_mut_slice::<i32>()?.iter_mut().zip(tokens) {
-            *place = token as i32;
+    /// Takes `tokens`, at least one and no more than the pass has rows, from `position` on.
+    fn run(&mut self, tokens: &[u32], position: usize) -> Result<(), NnError> {
+        let rows = self.tokens.as_mut_slice::<i32>()?;
+        rows.fill(0);
+        for (row, &token) in rows.iter_mut().zip(tokens) {
+            *row = token as i32;
         }
         self.position.as_mut_slice::<i32>()?.fill(position as i32);
-        self.executable.run(&[&self.tokens, &self.position], &mut self.outputs)?;
+        self.last.as_mut_slice::<i32>()?.fill(tokens.len() as i32 - 1);
+        Ok(self.executable.run(&[&self.tokens, &self.position, &self.last], &mut self.outputs)?)
+    }
+
+    /// The logits after the last token that was taken.
+    fn logits(&self) -> Result<&[f32], NnError> {
         let logits = self.outputs.first().ok_or_else(|| NnError::config("the decoder", "has no output"))?;
         Ok(logits.as_slice::<f32>()?)
     }

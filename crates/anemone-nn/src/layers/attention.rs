@@ -24,7 +24,8 @@ pub enum Causal {
 /// Attention over `[B, T, embed_dim]` with `num_heads` heads, of which groups of `num_heads / num_kv_heads` share
 /// keys and values.
 ///
-/// Parameters: `q_proj_weight`, `k_proj_weight`, `v_proj_weight`, `out_proj_weight` (and biases, if any).
+/// Parameters: `q_proj.weight`, `k_proj.weight`, `v_proj.weight`, `out_proj.weight` (and biases, if any). PyTorch's module of
+/// this name stacks the first three as `in_proj_weight` where all heads are alike; initial values are the same either way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MultiheadAttention {
     /// Size of the model.
@@ -39,9 +40,10 @@ pub struct MultiheadAttention {
     pub causal: Causal,
     /// Rotary positions, if any.
     pub rope: Option<Rope>,
-    /// Initial weight of the input projections; PyTorch's for `Linear` when absent.
+    /// Initial weight of the input projections; PyTorch's for this layer when absent: uniform within
+    /// `sqrt(6 / (fan_in + fan_out))` of all three together (Glorot and Bengio, 2010).
     pub init: Option<Init>,
-    /// Initial weight of the output projection; as `init` when absent.
+    /// Initial weight of the output projection; as `init` when absent, and PyTorch's for `Linear` when both are.
     pub out_init: Option<Init>,
 }
 
@@ -85,11 +87,18 @@ impl MultiheadAttention {
         Ok(head_dim)
     }
 
+    /// A projection whose bias, if any, starts at zero, as PyTorch has it in this layer.
+    fn linear(&self, out_features: usize, init: Option<Init>) -> Linear {
+        let linear = Linear::new(self.embed_dim, out_features).bias(self.bias);
+        Linear { init, bias_init: Some(Init::Zeros), ..linear }
+    }
+
     /// A projection of `x` to `heads` heads: `[B, heads, T, head_dim]`.
     fn project(&self, g: &mut Graph, name: &str, x: ValueId, heads: usize) -> Result<ValueId, NnError> {
         let head_dim = self.head_dim()?;
-        let linear =
-            Linear { init: self.init, ..Linear::new(self.embed_dim, heads * head_dim).bias(self.bias) };
+        let stacked = (self.num_heads + 2 * self.num_kv_heads) * head_dim;
+        let init = self.init.unwrap_or(Init::xavier_uniform(self.embed_dim, stacked));
+        let linear = self.linear(heads * head_dim, Some(init));
         let y = g.scope(name, |g| linear.forward(g, x))?;
         let (batch, length) = (g.shape(x)[0], g.shape(x)[1]);
         let y = g.reshape(y, &[batch, length, heads, head_dim])?;
@@ -97,13 +106,21 @@ impl MultiheadAttention {
     }
 
     /// The layer with keys and values of earlier positions taken from, and those of `x` added to, states
-    /// `cache_k` and `cache_v` `[B, num_kv_heads, capacity, head_dim]`.
+    /// `cache_k` and `cache_v` `[B, num_kv_heads, capacity, head_dim]`. Every position attends over the whole capacity;
+    /// what lies after it weighs nothing.
+    ///
+    /// # Errors
+    /// When the layer is not causal: later positions are not there yet.
     pub fn forward_cached(
         &self,
         g: &mut Graph,
         x: ValueId,
         cache: KeyValueCache,
     ) -> Result<ValueId, NnError> {
+        if self.causal == Causal::No {
+            let message = "sees all positions, which a cache of earlier ones cannot give; make it causal";
+            return Err(NnError::config("MultiheadAttention", message));
+        }
         let length = g.shape(x).get(1).copied().unwrap_or(0) as i32;
         let offsets = g.constant(Constant::ints(&(0..length).collect::<Vec<_>>()));
         let positions = g.add(cache.position, offsets)?;
@@ -197,8 +214,7 @@ impl MultiheadAttention {
         let y = g.transpose(y, &[0, 2, 1, 3])?;
         let y = g.reshape(y, &[batch, length, self.embed_dim])?;
         let init = self.out_init.or(self.init);
-        let linear = Linear { init, ..Linear::new(self.embed_dim, self.embed_dim).bias(self.bias) };
-        g.scope("out_proj", |g| linear.forward(g, y))
+        g.scope("out_proj", |g| self.linear(self.embed_dim, init).forward(g, y))
     }
 }
 

@@ -1,8 +1,8 @@
 //! Dropout, with its random numbers made by MIL arithmetic.
 //!
 //! MIL's own random ops take a constant seed, so they could not give other numbers in the next step without a
-//! hidden state. Here the only state is a counter: a step's numbers are a hash of the counter and of each element's
-//! index, so any back end gives the same ones and a resumed run goes on where it stopped.
+//! hidden state. Here the only state is a counter that begins where the run's seed says: a step's numbers are a hash of
+//! the counter and of each element's index, so any back end gives the same ones and a resumed run goes on where it stopped.
 
 use crate::{Graph, Init, Mode, Module, NnError};
 use mil::{Constant, DataType, TensorType, ValueId};
@@ -29,11 +29,8 @@ const ROUNDS: usize = 4;
 
 impl Module for Dropout {
     fn forward(&self, g: &mut Graph, x: ValueId) -> Result<ValueId, NnError> {
-        if !(0.0..1.0).contains(&self.p) {
-            return Err(NnError::config(
-                "Dropout's p",
-                format!("is {}, but must be at least 0 and below 1", self.p),
-            ));
+        if !(0.0..=1.0).contains(&self.p) {
+            return Err(NnError::config("Dropout's p", format!("is {}, but must be from 0 to 1", self.p)));
         }
         if g.mode() == Mode::Eval || self.p == 0.0 {
             return Ok(x);
@@ -41,7 +38,9 @@ impl Module for Dropout {
         let shape = g.shape(x).to_vec();
         let uniform = self.uniform(g, &shape)?;
         let keep = g.greater_equal(uniform, self.p)?;
-        let scaled = g.mul(x, 1.0 / (1.0 - self.p))?;
+        // With p = 1 nothing is kept, and no infinite factor may reach the gradient.
+        let scale = if self.p < 1.0 { 1.0 / (1.0 - self.p) } else { 0.0 };
+        let scaled = g.mul(x, scale)?;
         let dtype = g.dtype(x);
         let zero = g.float(dtype, 0.0);
         Ok(g.select(keep, scaled, zero)?)
@@ -53,7 +52,7 @@ impl Dropout {
     fn uniform(&self, g: &mut Graph, shape: &[usize]) -> Result<ValueId, NnError> {
         let count: usize = shape.iter().product();
         let ty = TensorType::scalar(DataType::Int32);
-        let (buffer, counter) = g.buffer("dropout_counter", ty, Init::Zeros)?;
+        let (buffer, counter) = g.buffer("dropout_counter", ty, Init::Count)?;
         let one = g.int(1);
         let wrap = g.int(1_000_000_007);
         let next = g.add(counter, one)?;
@@ -81,7 +80,7 @@ impl Dropout {
 /// A number that differs between the dropout layers of a model: that of their counter's state.
 fn site_number(g: &Graph, buffer: crate::Buffer) -> i32 {
     let states = g.parameters();
-    states.iter().position(|parameter| buffer.is(parameter.state)).unwrap_or(0) as i32
+    states.iter().position(|parameter| parameter.state == buffer.state()).unwrap_or(0) as i32
 }
 
 /// A residue modulo `prime` that depends on index, counter and site: quadratic steps `r = (r * r + c) mod prime` with
@@ -96,11 +95,10 @@ fn hashed(
 ) -> Result<ValueId, NnError> {
     let modulus = g.int(prime);
     let modulo = |g: &mut Graph, x: ValueId| g.op("mod").arg("x", x).arg("y", modulus).one();
-    let divided = g.int(prime);
     // Index and counter enter by quotient and residue, so that none of their bits is lost.
-    let high = g.op("floor_div").arg("x", indices).arg("y", divided).one()?;
+    let high = g.op("floor_div").arg("x", indices).arg("y", modulus).one()?;
     let mut residue = modulo(g, indices)?;
-    let counter_high = g.op("floor_div").arg("x", counter).arg("y", divided).one()?;
+    let counter_high = g.op("floor_div").arg("x", counter).arg("y", modulus).one()?;
     let counter_low = modulo(g, counter)?;
     let site = g.int(site.wrapping_mul(7919).rem_euclid(prime));
     let salts = [counter_low, high, counter_high, site];

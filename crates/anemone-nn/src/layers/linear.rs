@@ -17,12 +17,14 @@ pub struct Linear {
     pub bias: bool,
     /// Initial weight; PyTorch's default when absent.
     pub init: Option<Init>,
+    /// Initial bias; PyTorch's default when absent.
+    pub bias_init: Option<Init>,
 }
 
 impl Linear {
     /// With bias and PyTorch's initial values.
     pub fn new(in_features: usize, out_features: usize) -> Linear {
-        Linear { in_features, out_features, bias: true, init: None }
+        Linear { in_features, out_features, bias: true, init: None, bias_init: None }
     }
 
     /// With or without bias.
@@ -50,7 +52,7 @@ impl Module for Linear {
         let flat = g.reshape(x, &[rows, self.in_features])?;
         let mut y = g.matmul(flat, weight, false, true)?;
         if self.bias {
-            let bias = g.parameter("bias", &[self.out_features], default)?;
+            let bias = g.parameter("bias", &[self.out_features], self.bias_init.unwrap_or(default))?;
             y = g.add(y, bias)?;
         }
         let mut dims = dims;

@@ -42,9 +42,15 @@ pub struct RMSNorm {
 }
 
 impl RMSNorm {
-    /// With Llama's `eps`, 1e-5.
+    /// With PyTorch's `eps`, the distance from 1 to the next `fp32` number.
     pub fn new(normalized_shape: usize) -> RMSNorm {
-        RMSNorm { normalized_shape, eps: 1e-5 }
+        RMSNorm { normalized_shape, eps: f32::EPSILON }
+    }
+
+    /// Another `eps`.
+    pub fn eps(mut self, eps: f32) -> RMSNorm {
+        self.eps = eps;
+        self
     }
 }
 

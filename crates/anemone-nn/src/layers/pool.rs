@@ -10,7 +10,7 @@ pub struct MaxPool2d {
     pub kernel_size: usize,
     /// Step between windows.
     pub stride: usize,
-    /// Padding on every side; never larger than the others.
+    /// Places added on every side, which never count as the largest.
     pub padding: usize,
 }
 

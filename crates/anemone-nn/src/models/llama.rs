@@ -73,6 +73,10 @@ impl Llama {
         }
     }
 
+    fn norm(&self) -> RMSNorm {
+        RMSNorm::new(self.dim).eps(1e-5)
+    }
+
     /// `w2(silu(w1 x) * w3 x)`.
     fn feed_forward(&self, g: &mut Graph, x: ValueId) -> Result<ValueId, NnError> {
         let linear = |from, to, init| Linear::new(from, to).bias(false).init(init);
@@ -84,14 +88,14 @@ impl Llama {
     }
 
     fn layer(&self, g: &mut Graph, x: ValueId, cache: Option<KeyValueCache>) -> Result<ValueId, NnError> {
-        let normed = g.scope("attention_norm", |g| RMSNorm::new(self.dim).forward(g, x))?;
+        let normed = g.scope("attention_norm", |g| self.norm().forward(g, x))?;
         let attention = self.attention();
         let change = g.scope("attention", |g| match cache {
             Some(cache) => attention.forward_cached(g, normed, cache),
             None => attention.forward(g, normed),
         })?;
         let x = g.add(x, change)?;
-        let normed = g.scope("ffn_norm", |g| RMSNorm::new(self.dim).forward(g, x))?;
+        let normed = g.scope("ffn_norm", |g| self.norm().forward(g, x))?;
         let change = g.scope("feed_forward", |g| self.feed_forward(g, normed))?;
         Ok(g.add(x, change)?)
     }
@@ -105,9 +109,9 @@ impl Llama {
     ) -> Result<ValueId, NnError> {
         let mut x = g.scope("tok_embeddings", |g| self.embedding().forward(g, tokens))?;
         for layer in 0..self.n_layers {
-            x = g.scope(format!("layers_{layer}"), |g| self.layer(g, x, cache))?;
+            x = g.scope(format!("layers.{layer}"), |g| self.layer(g, x, cache))?;
         }
-        g.scope("norm", |g| RMSNorm::new(self.dim).forward(g, x))
+        g.scope("norm", |g| self.norm().forward(g, x))
     }
 
     /// Logits `[rows, vocab_size]` of a residual stream `[rows, dim]`.
@@ -158,20 +162,21 @@ pub struct Decoder<'a> {
 }
 
 impl Decoder<'_> {
-    /// Adds one pass over `tokens` `int32` `[1, T]` that begin at `position` `int32` `[1]`; returns the logits of the
-    /// last, `[1, vocab_size]`.
-    pub fn forward(&self, g: &mut Graph, tokens: ValueId, position: ValueId) -> Result<ValueId, NnError> {
-        let length = g.shape(tokens).get(1).copied().unwrap_or(0);
+    /// Adds one pass over `tokens` `int32` `[1, T]`, of which the first has the place `position` `int32` `[1]`; returns the
+    /// logits after the token in row `last` `int32` `[1]`, `[1, vocab_size]`. Rows after `last` are padding: what they leave
+    /// in the cache counts for nothing and is overwritten later.
+    pub fn forward(
+        &self,
+        g: &mut Graph,
+        tokens: ValueId,
+        position: ValueId,
+        last: ValueId,
+    ) -> Result<ValueId, NnError> {
         let cache = KeyValueCache { capacity: self.capacity, position };
         let x = self.model.hidden(g, tokens, Some(cache))?;
-        let last = g
-            .op("slice_by_size")
-            .arg("x", x)
-            .ints("begin", &[0, length as i32 - 1, 0])
-            .ints("size", &[1, 1, self.model.dim as i32])
-            .one()?;
-        let last = g.reshape(last, &[1, self.model.dim])?;
-        self.model.project(g, last)
+        let x = g.op("gather").arg("x", x).arg("indices", last).int("axis", 1).one()?;
+        let x = g.reshape(x, &[1, self.model.dim])?;
+        self.model.project(g, x)
     }
 }
 

@@ -6,10 +6,9 @@
 //! rotations that readers compute themselves, and the output projection if it is separate. Little-endian throughout.
 
 use super::Llama;
-use crate::NnError;
-use crate::train::{StateSpec, map_file, write_atomically};
-use anemone_runtime::{StateGuard, States, Tensor};
-use std::fs::File;
+use crate::train::StateSpec;
+use crate::{NnError, file};
+use anemone_runtime::{States, Tensor};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
@@ -42,20 +41,12 @@ const VERSIONED: u32 = 0x616b_3432;
 /// # Errors
 /// When the file cannot be read, its header makes no sense, or its size is not exactly what the header implies.
 pub fn read(path: &Path) -> Result<(Llama, States), NnError> {
-    let metadata =
-        std::fs::metadata(path).map_err(|error| NnError::file(path, format!("cannot be read: {error}")))?;
-    if !metadata.is_file() {
-        return Err(NnError::file(path, "is not a plain file; give the path of a llama2.c .bin checkpoint"));
-    }
-    let file = File::open(path).map_err(|error| NnError::file(path, format!("cannot be opened: {error}")))?;
-    if metadata.len() < HEADER as u64 {
-        let message = format!(
-            "holds {} bytes, but a llama2.c checkpoint begins with a header of {HEADER}",
-            metadata.len()
-        );
+    let map = file::map(path)?;
+    if map.len() < HEADER {
+        let message =
+            format!("holds {} bytes, but a llama2.c checkpoint begins with a header of {HEADER}", map.len());
         return Err(NnError::file(path, message));
     }
-    let map = map_file(path, &file)?;
     let model = model_of(&map).map_err(|message| NnError::file(path, message))?;
     check_size(&model, map.len()).map_err(|message| NnError::file(path, message))?;
     let states = States::new();
@@ -81,10 +72,10 @@ pub fn write(path: &Path, model: &Llama, states: &States) -> Result<(), NnError>
     let guard = states.lock();
     for part in &layout {
         if let Part::Weight(spec) = part {
-            weight(&guard, spec)?;
+            spec.find(&guard)?;
         }
     }
-    write_atomically(path, |file| {
+    let written = file::write_atomically(path, |file| {
         let mut writer = BufWriter::new(file);
         for word in header {
             writer.write_all(&word.to_le_bytes())?;
@@ -92,14 +83,15 @@ pub fn write(path: &Path, model: &Llama, states: &States) -> Result<(), NnError>
         for part in &layout {
             match part {
                 Part::Weight(spec) => {
-                    let tensor = weight(&guard, spec).map_err(std::io::Error::other)?;
+                    let tensor = spec.find(&guard).map_err(std::io::Error::other)?;
                     writer.write_all(tensor.bytes())?;
                 }
                 Part::Rotations { function, .. } => write_rotations(&mut writer, model, *function)?,
             }
         }
         writer.flush()
-    })
+    });
+    written.map_err(|error| NnError::not_written(path, &error))
 }
 
 /// A piece of the file after the header.
@@ -196,16 +188,7 @@ fn model_of(bytes: &[u8]) -> Result<Llama, String> {
 /// Fails unless the file has exactly the size of the model. Done by arithmetic alone, before anything of that size is
 /// made: the header may claim what it likes.
 fn check_size(model: &Llama, found: usize) -> Result<(), String> {
-    let [dim, hidden, layers, heads, kv_heads, vocab, seq_len] = [
-        model.dim,
-        model.hidden_dim,
-        model.n_layers,
-        model.n_heads,
-        model.n_kv_heads,
-        model.vocab_size,
-        model.seq_len,
-    ]
-    .map(|size| size as u128);
+    let [dim, hidden, layers, heads, kv_heads, vocab, seq_len] = sizes(model).map(|size| size as u128);
     let head_dim = dim / heads;
     let embeddings = vocab * dim * if model.tied { 1 } else { 2 };
     let layer = 2 * dim + 2 * dim * dim + 2 * dim * (kv_heads * head_dim) + 3 * dim * hidden;
@@ -219,19 +202,16 @@ fn check_size(model: &Llama, found: usize) -> Result<(), String> {
     ))
 }
 
+/// The sizes in the order of the header.
+fn sizes(model: &Llama) -> [usize; 7] {
+    let Llama { dim, hidden_dim, n_layers, n_heads, n_kv_heads, vocab_size, seq_len, tied: _ } = *model;
+    [dim, hidden_dim, n_layers, n_heads, n_kv_heads, vocab_size, seq_len]
+}
+
 /// The header of a model.
 fn header_of(model: &Llama) -> Result<[i32; 7], NnError> {
-    let sizes = [
-        model.dim,
-        model.hidden_dim,
-        model.n_layers,
-        model.n_heads,
-        model.n_kv_heads,
-        model.vocab_size,
-        model.seq_len,
-    ];
     let mut words = [0; 7];
-    for (word, size) in words.iter_mut().zip(sizes) {
+    for (word, size) in words.iter_mut().zip(sizes(model)) {
         *word = i32::try_from(size).map_err(|_| NnError::config("Llama", format!("has a size of {size}")))?;
     }
     if !model.tied {
@@ -241,21 +221,6 @@ fn header_of(model: &Llama) -> Result<[i32; 7], NnError> {
     // What could not be read again is not written.
     model_of(&bytes).map_err(|message| NnError::config("Llama", format!("cannot be written: {message}")))?;
     Ok(words)
-}
-
-/// A weight among the states.
-fn weight<'a>(states: &'a StateGuard<'_>, spec: &StateSpec) -> Result<&'a Tensor, NnError> {
-    match states.get(&spec.name) {
-        Some(tensor) if *tensor.ty() == spec.ty => Ok(tensor),
-        Some(tensor) => Err(NnError::config(
-            format!("state `{}`", spec.name),
-            format!("is {}, but the model's weight is {}", tensor.ty(), spec.ty),
-        )),
-        None => Err(NnError::config(
-            format!("state `{}`", spec.name),
-            "is missing; are these the states of another model?",
-        )),
-    }
 }
 
 /// `function(position * 10000^(-2 pair / head_dim))` for all positions and pairs.

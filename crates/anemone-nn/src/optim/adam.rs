@@ -1,7 +1,6 @@
 //! Adam and AdamW.
 
 use super::{StepValues, Update, Updated, in_range};
-use crate::init::Init;
 use crate::{Graph, NnError};
 use mil::ValueId;
 use serde::{Deserialize, Serialize};
@@ -57,13 +56,9 @@ impl Adam {
         step: StepValues,
         update: &Update<'_>,
     ) -> Result<Updated, NnError> {
-        let mut gradient = update.gradient;
-        if update.decay && self.weight_decay != 0.0 {
-            let penalty = g.mul(update.value, self.weight_decay)?;
-            gradient = g.add(gradient, penalty)?;
-        }
+        let gradient = update.penalized(g, self.weight_decay)?;
         let moments = Moments { betas: self.betas, eps: self.eps };
-        moments.update(g, step, update, gradient, update.value)
+        moments.update(g, step, update, gradient, update.parameter.value)
     }
 }
 
@@ -78,7 +73,7 @@ impl AdamW {
         step: StepValues,
         update: &Update<'_>,
     ) -> Result<Updated, NnError> {
-        let mut value = update.value;
+        let mut value = update.parameter.value;
         if update.decay && self.weight_decay != 0.0 {
             let rate = g.mul(step.learning_rate, self.weight_decay)?;
             let keep = g.sub(1.0, rate)?;
@@ -106,8 +101,8 @@ impl Moments {
         value: ValueId,
     ) -> Result<Updated, NnError> {
         let (beta1, beta2) = self.betas;
-        let (m_state, m_old) = g.optimizer_state("adam_m", update, Init::Zeros)?;
-        let (v_state, v_old) = g.optimizer_state("adam_v", update, Init::Zeros)?;
+        let (m_state, m_old) = g.companion("adam_m", update.parameter)?;
+        let (v_state, v_old) = g.companion("adam_v", update.parameter)?;
         let kept = g.mul(m_old, beta1)?;
         let new = g.mul(gradient, 1.0 - beta1)?;
         let m = g.add(kept, new)?;

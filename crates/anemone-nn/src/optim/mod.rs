@@ -9,9 +9,9 @@ mod sgd;
 
 pub use adam::{Adam, AdamW};
 pub use schedule::Schedule;
-pub use sgd::Sgd;
+pub use sgd::SGD;
 
-use crate::{Graph, NnError};
+use crate::{Buffer, Graph, NnError, Parameter};
 use mil::ValueId;
 
 /// An optimizer.
@@ -19,7 +19,7 @@ use mil::ValueId;
 #[serde(tag = "name", rename_all = "lowercase")]
 pub enum Optimizer {
     /// Stochastic gradient descent.
-    Sgd(Sgd),
+    SGD(SGD),
     /// Adam.
     Adam(Adam),
     /// Adam with decoupled weight decay.
@@ -38,10 +38,8 @@ pub struct StepValues {
 /// A parameter to be updated.
 #[derive(Clone, Debug)]
 pub struct Update<'a> {
-    /// Name of the parameter; the optimizer's states are named after it.
-    pub name: &'a str,
-    /// Its value before the step.
-    pub value: ValueId,
+    /// The parameter, with its value before the step; the optimizer's states are named after it.
+    pub parameter: &'a Parameter,
     /// Its gradient.
     pub gradient: ValueId,
     /// Whether weight decay applies to it.
@@ -53,15 +51,15 @@ pub struct Update<'a> {
 pub struct Updated {
     /// New value of the parameter.
     pub value: ValueId,
-    /// The optimizer's states for the parameter: state, value read, new value.
-    pub states: Vec<(ValueId, ValueId, ValueId)>,
+    /// The optimizer's states for the parameter: state, value before the step, new value.
+    pub states: Vec<(Buffer, ValueId, ValueId)>,
 }
 
 impl Optimizer {
     /// The learning rate before any schedule.
     pub fn learning_rate(&self) -> f32 {
         match self {
-            Optimizer::Sgd(sgd) => sgd.lr,
+            Optimizer::SGD(sgd) => sgd.lr,
             Optimizer::Adam(adam) => adam.lr,
             Optimizer::AdamW(adamw) => adamw.lr,
         }
@@ -70,7 +68,7 @@ impl Optimizer {
     /// Another learning rate.
     pub fn set_learning_rate(&mut self, lr: f32) {
         match self {
-            Optimizer::Sgd(sgd) => sgd.lr = lr,
+            Optimizer::SGD(sgd) => sgd.lr = lr,
             Optimizer::Adam(adam) => adam.lr = lr,
             Optimizer::AdamW(adamw) => adamw.lr = lr,
         }
@@ -79,7 +77,7 @@ impl Optimizer {
     /// Refuses hyperparameters that make no sense.
     pub fn check(&self) -> Result<(), NnError> {
         match self {
-            Optimizer::Sgd(sgd) => sgd.check(),
+            Optimizer::SGD(sgd) => sgd.check(),
             Optimizer::Adam(adam) => adam.check(),
             Optimizer::AdamW(adamw) => adamw.check(),
         }
@@ -88,10 +86,21 @@ impl Optimizer {
     /// Adds the operations that update one parameter.
     pub fn update(&self, g: &mut Graph, step: StepValues, update: &Update<'_>) -> Result<Updated, NnError> {
         match self {
-            Optimizer::Sgd(sgd) => sgd.update(g, step, update),
+            Optimizer::SGD(sgd) => sgd.update(g, step, update),
             Optimizer::Adam(adam) => adam.update(g, step, update),
             Optimizer::AdamW(adamw) => adamw.update(g, step, update),
         }
+    }
+}
+
+impl Update<'_> {
+    /// The gradient with that of an L2 penalty added: `gradient + weight_decay * parameter`.
+    fn penalized(&self, g: &mut Graph, weight_decay: f32) -> Result<ValueId, NnError> {
+        if !self.decay || weight_decay == 0.0 {
+            return Ok(self.gradient);
+        }
+        let penalty = g.mul(self.parameter.value, weight_decay)?;
+        Ok(g.add(self.gradient, penalty)?)
     }
 }
 

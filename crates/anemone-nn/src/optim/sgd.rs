@@ -1,7 +1,6 @@
 //! Stochastic gradient descent.
 
 use super::{StepValues, Update, Updated, in_range};
-use crate::init::Init;
 use crate::{Graph, NnError};
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// `g = gradient + weight_decay * p; b = momentum * b + g; p = p - lr * (nesterov ? g + momentum * b : b)`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Sgd {
+pub struct SGD {
     /// Learning rate.
     pub lr: f32,
     /// Momentum factor.
@@ -21,13 +20,13 @@ pub struct Sgd {
     pub nesterov: bool,
 }
 
-impl Default for Sgd {
-    fn default() -> Sgd {
-        Sgd { lr: 1e-3, momentum: 0.0, weight_decay: 0.0, nesterov: false }
+impl Default for SGD {
+    fn default() -> SGD {
+        SGD { lr: 1e-3, momentum: 0.0, weight_decay: 0.0, nesterov: false }
     }
 }
 
-impl Sgd {
+impl SGD {
     pub(super) fn check(&self) -> Result<(), NnError> {
         in_range("SGD's lr", self.lr, 0.0, 1e6)?;
         in_range("SGD's momentum", self.momentum, 0.0, 1.0)?;
@@ -44,15 +43,11 @@ impl Sgd {
         step: StepValues,
         update: &Update<'_>,
     ) -> Result<Updated, NnError> {
-        let mut gradient = update.gradient;
-        if update.decay && self.weight_decay != 0.0 {
-            let penalty = g.mul(update.value, self.weight_decay)?;
-            gradient = g.add(gradient, penalty)?;
-        }
+        let gradient = update.penalized(g, self.weight_decay)?;
         let mut states = Vec::new();
         let mut direction = gradient;
         if self.momentum != 0.0 {
-            let (state, old) = g.optimizer_state("sgd_momentum", update, Init::Zeros)?;
+            let (state, old) = g.companion("sgd_momentum", update.parameter)?;
             let kept = g.mul(old, self.momentum)?;
             let velocity = g.add(kept, gradient)?;
             states.push((state, old, velocity));
@@ -63,6 +58,6 @@ impl Sgd {
             }
         }
         let change = g.mul(direction, step.learning_rate)?;
-        Ok(Updated { value: g.sub(update.value, change)?, states })
+        Ok(Updated { value: g.sub(update.parameter.value, change)?, states })
     }
 }

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
+use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -89,10 +90,8 @@ impl BpeTokenizer {
     /// When the system refuses.
     pub fn write(&self, path: &Path) -> Result<(), TokenizerError> {
         let bytes = bpe_file::to_bytes(&self.vocabulary.pieces, &self.vocabulary.scores);
-        crate::data::file::write_atomically(path, &bytes).map_err(|source| TokenizerError::Io {
-            path: path.to_owned(),
-            action: "write the tokenizer",
-            source,
+        crate::file::write_atomically(path, |file| file.write_all(&bytes)).map_err(|source| {
+            TokenizerError::Io { path: path.to_owned(), action: "write the tokenizer", source }
         })
     }
 

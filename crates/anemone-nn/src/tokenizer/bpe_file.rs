@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::TokenizerError;
 use super::bpe::RESERVED;
-use crate::data::file;
+use crate::file;
 
 /// Bytes of the largest tokenizer file that is read; one of 128000 tokens has 2 MB.
 const MAX_BYTES: u64 = 1 << 26;

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Tokenizer, TokenizerError};
-use crate::data;
+use crate::file;
 
 /// The value of `kind` in the JSON file.
 const KIND: &str = "char";
@@ -60,9 +61,9 @@ impl CharTokenizer {
     pub fn write(&self, path: &Path) -> Result<(), TokenizerError> {
         let json = Json { kind: KIND.to_owned(), characters: self.characters.iter().collect() };
         let written = serde_json::to_vec(&json).map_err(std::io::Error::from);
-        written.and_then(|bytes| data::file::write_atomically(path, &bytes)).map_err(|source| {
-            TokenizerError::Io { path: path.to_owned(), action: "write the tokenizer", source }
-        })
+        written.and_then(|bytes| file::write_atomically(path, |file| file.write_all(&bytes))).map_err(
+            |source| TokenizerError::Io { path: path.to_owned(), action: "write the tokenizer", source },
+        )
     }
 
     /// The tokenizer in the bytes of the file `path`.

@@ -1,17 +1,19 @@
 //! Checkpoints: every state in one safetensors file, written whole or not at all.
 
 use super::program::StateSpec;
-use crate::NnError;
-use crate::data::file::set_usual_permissions;
+use crate::{NnError, file};
 use anemone_runtime::{States, Tensor};
-use memmap2::Mmap;
-use mil::{DataType, TensorType};
-use safetensors::tensor::TensorView;
+use mil::DataType;
+use safetensors::tensor::{Metadata, TensorInfo};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fmt::Display;
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+
+/// Bytes of the largest configuration that is read.
+const MAX_CONFIG: u64 = 1 << 20;
 
 /// A run's folder and the files in it.
 #[derive(Clone, Debug)]
@@ -60,103 +62,84 @@ impl Checkpoint {
     pub fn write_config<T: serde::Serialize>(&self, config: &T) -> Result<(), NnError> {
         let text = serde_json::to_string_pretty(config)
             .map_err(|error| NnError::file(self.config_path(), format!("cannot be written: {error}")))?;
-        write_atomically(&self.config_path(), |file| file.write_all(text.as_bytes()))
+        let path = self.config_path();
+        file::write_atomically(&path, |file| file.write_all(text.as_bytes()))
+            .map_err(|error| NnError::not_written(path, &error))
     }
 
     /// Reads the configuration.
     pub fn read_config<T: serde::de::DeserializeOwned>(&self) -> Result<T, NnError> {
         let path = self.config_path();
-        let text = fs::read_to_string(&path).map_err(|error| {
-            let hint =
-                if self.dir.is_dir() { "is this the --out folder of a run?" } else { "no such folder" };
-            NnError::file(&path, format!("cannot be read ({error}); {hint}"))
-        })?;
-        serde_json::from_str(&text)
+        let text = file::read(&path, MAX_CONFIG, "give the folder of a run, which has a small one")?;
+        serde_json::from_slice(&text)
             .map_err(|error| NnError::file(&path, format!("is not a run's configuration: {error}")))
     }
 }
 
-/// Writes through a temporary file in the same folder, synced and renamed, so that whoever looks finds the old
-/// file or the new one, never a part.
-pub(crate) fn write_atomically(
-    path: &Path,
-    write: impl FnOnce(&mut File) -> std::io::Result<()>,
-) -> Result<(), NnError> {
-    let failed = |error: std::io::Error| NnError::file(path, format!("cannot be written: {error}"));
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    write(file.as_file_mut()).map_err(failed)?;
-    set_usual_permissions(file.as_file()).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    // The rename itself must survive a power cut too.
-    if let Ok(folder) = File::open(folder) {
-        folder.sync_all().map_err(failed)?;
-    }
-    Ok(())
-}
-
-/// Writes all states to a safetensors file, atomically.
-pub fn write_states(path: &Path, states: &States) -> Result<(), NnError> {
+/// Writes the states of `specs` to a safetensors file, under their names with dots, atomically. PyTorch reads it as the
+/// state dict of a module with the same layers (`safetensors.torch.load_file`).
+///
+/// # Errors
+/// When a state is missing or of another type, safetensors has no such type, or the file cannot be written.
+pub fn write_states(path: &Path, specs: &[StateSpec], states: &States) -> Result<(), NnError> {
+    let unstorable = |error: &dyn Display| NnError::file(path, format!("states cannot be stored: {error}"));
     let guard = states.lock();
-    let views = guard.iter().map(|(name, tensor)| {
-        let dtype = dtype_of(tensor.dtype()).ok_or_else(|| {
-            NnError::file(
-                path,
-                format!("state `{name}` is {}, which safetensors does not store", tensor.ty()),
-            )
+    let mut tensors = Vec::with_capacity(specs.len());
+    for spec in specs {
+        let dtype = dtype_of(spec.ty.dtype).ok_or_else(|| {
+            let message = format!("state `{}` is {}, which safetensors does not store", spec.path, spec.ty);
+            NnError::file(path, message)
         })?;
-        let view = TensorView::new(dtype, tensor.shape().to_vec(), tensor.bytes())
-            .map_err(|error| NnError::file(path, format!("state `{name}` cannot be stored: {error}")))?;
-        Ok((name.as_str(), view))
+        tensors.push((dtype, spec, spec.find(&guard)?));
+    }
+    // The widest elements come first, as the format asks, so that all are aligned.
+    tensors.sort_by(|(dtype, spec, _), (other, next, _)| other.cmp(dtype).then(spec.path.cmp(&next.path)));
+    let (mut infos, mut end) = (Vec::with_capacity(tensors.len()), 0);
+    for (dtype, spec, tensor) in &tensors {
+        let begin = end;
+        end += tensor.bytes().len();
+        let info = TensorInfo { dtype: *dtype, shape: spec.ty.shape.to_vec(), data_offsets: (begin, end) };
+        infos.push((spec.path.clone(), info));
+    }
+    // One entry only: the order of several would change from run to run. It is the one that Python's readers look for.
+    let entries = HashMap::from([("format".to_string(), "pt".to_string())]);
+    let metadata = Metadata::new(Some(entries), infos).map_err(|error| unstorable(&error))?;
+    let mut header = serde_json::to_vec(&metadata).map_err(|error| unstorable(&error))?;
+    header.resize(header.len().next_multiple_of(8), b' ');
+    // Written tensor by tensor: serializing first would hold everything in memory twice.
+    let written = file::write_atomically(path, |file| {
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(&header)?;
+        tensors.iter().try_for_each(|(_, _, tensor)| file.write_all(tensor.bytes()))
     });
-    let views: Vec<(&str, TensorView<'_>)> = views.collect::<Result<_, NnError>>()?;
-    let metadata = HashMap::from([("format".to_string(), "anemone-states-1".to_string())]);
-    let bytes = safetensors::serialize(views, Some(metadata))
-        .map_err(|error| NnError::file(path, format!("states cannot be stored: {error}")))?;
-    write_atomically(path, |file| file.write_all(&bytes))
+    written.map_err(|error| NnError::not_written(path, &error))
 }
 
-/// Reads the states that a run needs from a safetensors file: all of `specs`, with exactly these types. States in
-/// the file that are not asked for are left out.
+/// Reads the states that a run needs from a safetensors file: all of `specs`, with exactly these types, named with dots
+/// or as in programs. States in the file that are not asked for are left out.
 pub fn read_states(path: &Path, specs: &[StateSpec]) -> Result<States, NnError> {
-    let file = File::open(path).map_err(|error| NnError::file(path, format!("cannot be opened: {error}")))?;
-    let map = map_file(path, &file)?;
+    let map = file::map(path)?;
     let tensors = SafeTensors::deserialize(&map).map_err(|error| {
         NnError::file(path, format!("is not a whole safetensors file ({error}); take an earlier checkpoint"))
     })?;
     let states = States::new();
     for spec in specs {
-        let tensor = read_state(path, &tensors, spec)?;
-        states.ensure(&spec.name, &spec.ty)?;
-        states.set(&spec.name, &tensor)?;
+        states.lock().insert(spec.name.clone(), read_state(path, &tensors, spec)?);
     }
     Ok(states)
 }
 
 fn read_state(path: &Path, tensors: &SafeTensors<'_>, spec: &StateSpec) -> Result<Tensor, NnError> {
-    let view = tensors.tensor(&spec.name).map_err(|_| {
-        NnError::file(
-            path,
-            format!("has no state `{}` ({}); was it made by another model?", spec.name, spec.ty),
-        )
+    let name = &spec.path;
+    let view = tensors.tensor(name).or_else(|_| tensors.tensor(&spec.name)).map_err(|_| {
+        NnError::file(path, format!("has no state `{name}` ({}); was it made by another model?", spec.ty))
     })?;
-    let expected = dtype_of(spec.ty.dtype);
-    if Some(view.dtype()) != expected || view.shape() != &spec.ty.shape[..] {
+    if Some(view.dtype()) != dtype_of(spec.ty.dtype) || view.shape() != &spec.ty.shape[..] {
         let found = format!("{:?} {:?}", view.dtype(), view.shape());
-        return Err(NnError::file(
-            path,
-            format!("state `{}` is {found}, but must be {}", spec.name, spec.ty),
-        ));
+        return Err(NnError::file(path, format!("state `{name}` is {found}, but must be {}", spec.ty)));
     }
     Tensor::from_bytes(spec.ty.clone(), view.data())
-        .map_err(|error| NnError::file(path, format!("state `{}`: {error}", spec.name)))
-}
-
-#[expect(unsafe_code, reason = "memory-maps a file, which nobody else is expected to truncate meanwhile")]
-pub(crate) fn map_file(path: &Path, file: &File) -> Result<Mmap, NnError> {
-    // SAFETY: checkpoints are replaced by renaming, never changed in place, so the mapped file does not shrink.
-    unsafe { Mmap::map(file) }.map_err(|error| NnError::file(path, format!("cannot be read: {error}")))
+        .map_err(|error| NnError::file(path, format!("state `{name}`: {error}")))
 }
 
 fn dtype_of(dtype: DataType) -> Option<Dtype> {
@@ -178,9 +161,7 @@ fn dtype_of(dtype: DataType) -> Option<Dtype> {
 pub(crate) fn initial_states(specs: &[StateSpec], seed: u64) -> Result<States, NnError> {
     let states = States::new();
     for spec in specs {
-        let ty: &TensorType = &spec.ty;
-        states.ensure(&spec.name, ty)?;
-        states.set(&spec.name, &spec.init.tensor(ty, seed, &spec.name)?)?;
+        states.lock().insert(spec.name.clone(), spec.init.tensor(&spec.ty, seed, &spec.name)?);
     }
     Ok(states)
 }

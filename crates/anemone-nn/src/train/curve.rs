@@ -1,7 +1,6 @@
 //! The loss curve as a picture.
 
-use super::checkpoint::write_atomically;
-use crate::NnError;
+use crate::{NnError, file};
 use plotters::prelude::*;
 use std::io::Write;
 use std::path::Path;
@@ -25,7 +24,8 @@ pub fn write_curve(path: &Path, curve: &Curve) -> Result<(), NnError> {
     let mut svg = String::new();
     draw(&mut svg, curve)
         .map_err(|error| NnError::file(path, format!("the curve cannot be drawn: {error}")))?;
-    write_atomically(path, |file| file.write_all(svg.as_bytes()))
+    file::write_atomically(path, |file| file.write_all(svg.as_bytes()))
+        .map_err(|error| NnError::not_written(path, &error))
 }
 
 type DrawError = Box<dyn std::error::Error>;

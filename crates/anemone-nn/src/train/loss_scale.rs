@@ -16,14 +16,14 @@ pub(super) struct LossScale {
 }
 
 impl LossScale {
-    /// Declares the states.
+    /// Declares the states, named as in PyTorch's `GradScaler`.
     pub(super) fn new(g: &mut Graph, options: LossScaling) -> Result<LossScale, NnError> {
         let scalar = TensorType::fp32(mil::Shape::scalar());
         let count = TensorType::scalar(DataType::Int32);
         Ok(LossScale {
             options,
-            scale: g.buffer("loss_scale", scalar, Init::Constant(options.initial))?,
-            good_steps: g.buffer("loss_scale_good_steps", count, Init::Zeros)?,
+            scale: g.buffer("grad_scaler.scale", scalar, Init::Constant(options.initial))?,
+            good_steps: g.buffer("grad_scaler.growth_tracker", count, Init::Zeros)?,
         })
     }
 

@@ -3,16 +3,18 @@
 mod checkpoint;
 mod curve;
 mod data;
+mod evaluate;
+mod log;
 mod loss_scale;
 mod options;
 mod program;
 mod trainer;
 
 pub use checkpoint::{Checkpoint, read_states, write_states};
-pub(crate) use checkpoint::{map_file, write_atomically};
 pub use curve::{Curve, write_curve};
 pub use data::{Batch, Data, ImageData, TokenData};
+pub use evaluate::{Evaluation, Evaluator};
 pub use options::{LossScaling, Precision, StepOptions, TrainOptions};
 pub(crate) use program::first_fault;
 pub use program::{Loss, Model, NamedValue, Programs, StateSpec, programs};
-pub use trainer::{Evaluation, Event, Outcome, Report, Trainer};
+pub use trainer::{Event, Outcome, Report, Trainer};

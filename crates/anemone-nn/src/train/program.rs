@@ -11,7 +11,9 @@ use crate::optim::{StepValues, Update};
 use crate::{Graph, Mode, NnError};
 use anemone_passes::autodiff::gradients_from;
 use anemone_passes::{PrecisionOptions, to_fp16};
+use anemone_runtime::{StateGuard, States, Tensor};
 use mil::{DataType, OpView, Program, TensorType, ValueId, Verified, verify};
+use std::collections::BTreeMap;
 
 /// Something that can be trained: it says what it reads and computes a loss from it.
 pub trait Model: Send + Sync {
@@ -37,8 +39,10 @@ pub struct Loss {
 /// A state of the step program and how it starts.
 #[derive(Clone, Debug)]
 pub struct StateSpec {
-    /// Name.
+    /// Name in the program.
     pub name: String,
+    /// Name in files, in PyTorch's form with dots.
+    pub path: String,
     /// Type.
     pub ty: TensorType,
     /// First value.
@@ -49,8 +53,23 @@ pub struct StateSpec {
 
 impl From<&Parameter> for StateSpec {
     fn from(parameter: &Parameter) -> StateSpec {
-        let Parameter { name, ty, init, trainable, .. } = parameter.clone();
-        StateSpec { name, ty, init, trainable }
+        let Parameter { name, path, ty, init, trainable, .. } = parameter.clone();
+        StateSpec { name, path, ty, init, trainable }
+    }
+}
+
+impl StateSpec {
+    /// Its value among `states`.
+    ///
+    /// # Errors
+    /// When it is missing there or of another type.
+    pub(crate) fn find<'s>(&self, states: &'s StateGuard<'_>) -> Result<&'s Tensor, NnError> {
+        let message = match states.get(&self.name) {
+            Some(tensor) if *tensor.ty() == self.ty => return Ok(tensor),
+            Some(tensor) => format!("is {}, but the model's is {}", tensor.ty(), self.ty),
+            None => "is missing; are these the states of another model?".to_string(),
+        };
+        Err(NnError::config(format!("state `{}`", self.name), message))
     }
 }
 
@@ -61,6 +80,8 @@ pub struct Programs {
     pub program: Verified,
     /// Every state, in order of first use: weights and buffers of the model, then those of training.
     pub states: Vec<StateSpec>,
+    /// Those that the evaluation reads: weights and buffers of the model.
+    pub eval_states: Vec<StateSpec>,
     /// Names of the outputs of the training step: `loss`, the metrics, `grad_norm`, `learning_rate`, `loss_scale`.
     pub train_outputs: Vec<String>,
     /// Names of the outputs of the evaluation: `loss` and the metrics.
@@ -75,6 +96,15 @@ impl Programs {
     /// The state that counts training steps (batches).
     pub const ITERATION: &'static str = "iteration";
 
+    /// The steps that were made, according to the states.
+    pub(crate) fn iteration(states: &States) -> Result<u64, NnError> {
+        let tensor = states.get(Programs::ITERATION);
+        let stored = tensor.as_ref().and_then(|tensor| tensor.as_slice::<i32>().ok()?.first().copied());
+        stored
+            .and_then(|count| u64::try_from(count).ok())
+            .ok_or_else(|| NnError::config("the checkpoint", "holds no count of the steps made"))
+    }
+
     /// Number of weights that gradients reach.
     pub fn parameter_count(&self) -> usize {
         self.states.iter().filter(|state| state.trainable).map(|state| state.ty.shape.count()).sum()
@@ -84,14 +114,15 @@ impl Programs {
 /// Builds the training step and the evaluation of a model.
 pub fn programs(model: &dyn Model, batch_size: usize, options: &StepOptions) -> Result<Programs, NnError> {
     options.check()?;
-    let train = TrainStep::build(model, batch_size, options)?;
-    let (evaluate, eval_outputs) = evaluation(model, batch_size, options)?;
-    let program = Program { functions: vec![train.function, evaluate], build_info: Vec::new() };
+    let train = train_step(model, batch_size, options)?;
+    let evaluate = evaluation(model, batch_size, options)?;
+    let program = Program { functions: vec![train.function, evaluate.function], build_info: Vec::new() };
     Ok(Programs {
         program: verify(program).map_err(first_fault)?,
         states: train.states,
+        eval_states: evaluate.states,
         train_outputs: train.outputs,
-        eval_outputs,
+        eval_outputs: evaluate.outputs,
     })
 }
 
@@ -103,16 +134,13 @@ pub(crate) fn first_fault(mut faults: Vec<mil::VerifyError>) -> NnError {
     }
 }
 
-fn evaluation(
-    model: &dyn Model,
-    batch_size: usize,
-    options: &StepOptions,
-) -> Result<(mil::Function, Vec<String>), NnError> {
+fn evaluation(model: &dyn Model, batch_size: usize, options: &StepOptions) -> Result<Built, NnError> {
     let mut g = Graph::new(Programs::EVALUATE, Mode::Eval);
     let loss = forward(model, &mut g, batch_size)?;
-    let (names, values) = named_outputs(&mut g, &loss);
-    let function = g.finish(&values)?;
-    Ok((lowered(function, options)?, names))
+    let (outputs, values) = named_outputs(&mut g, &loss);
+    let states = g.parameters().iter().map(StateSpec::from).collect();
+    let function = lowered(g.finish(&values)?, options)?;
+    Ok(Built { function, states, outputs })
 }
 
 /// Adds inputs and loss of a model.
@@ -150,67 +178,68 @@ fn lowered(function: mil::Function, options: &StepOptions) -> Result<mil::Functi
     }
 }
 
-/// What stays in `fp32` in mixed precision: sums over many terms whose result or square leaves `fp16`'s range, and
-/// everything scalar (losses, metrics, counters).
+/// What stays in `fp32` in mixed precision: squares and sums over many terms, which leave `fp16`'s range, and everything
+/// scalar (losses, metrics, counters).
 pub(crate) fn keep_fp32(op: &OpView<'_>) -> bool {
     let scalar = op.operation.outputs.iter().all(|&id| op.function.shape(id).count() == 1);
+    let square = op.name() == "mul" && op.value("x") == op.value("y");
     scalar
+        || square
         || op.name().starts_with("reduce_")
         || matches!(op.name(), "softmax" | "layer_norm" | "batch_norm" | "rsqrt")
 }
 
-struct TrainStep {
+/// A function with its states and the names of its outputs.
+struct Built {
     function: mil::Function,
     states: Vec<StateSpec>,
     outputs: Vec<String>,
 }
 
-/// Parts of the step that later parts need.
-struct Parts<'a> {
+/// What the parts of the training step share.
+struct Step<'a> {
     options: &'a StepOptions,
     weights: Vec<Parameter>,
     /// Whether this batch ends in an update (absent: every batch does).
     due: Option<ValueId>,
 }
 
-impl TrainStep {
-    fn build(model: &dyn Model, batch_size: usize, options: &StepOptions) -> Result<TrainStep, NnError> {
-        let mut g = Graph::new(Programs::TRAIN, Mode::Train);
-        let loss = forward(model, &mut g, batch_size)?;
-        let (mut names, outputs) = named_outputs(&mut g, &loss);
-        let (mut g, mut outputs) = g.lower(&outputs, |function| lowered(function, options))?;
-        let weights: Vec<Parameter> = g.parameters().iter().filter(|p| p.trainable).cloned().collect();
-        if weights.is_empty() {
-            return Err(NnError::config("the model", "has no parameters to train"));
-        }
-        let due = accumulation_counter(&mut g, options)?;
-        let parts = Parts { options, weights, due };
-        let scale = match options.precision {
-            Precision::Fp32 => None,
-            Precision::Fp16(scaling) => Some(LossScale::new(&mut g, scaling)?),
-        };
-        let gradients = parts.gradients(&mut g, outputs[0], scale.as_ref())?;
-        let gradients = parts.accumulate(&mut g, gradients)?;
-        let norm = global_norm(&mut g, &gradients)?;
-        let clip = parts.clip_factor(&mut g, norm)?;
-        let finite = match &scale {
-            Some(_) => Some(g.less(norm, f32::MAX)?),
-            None => None,
-        };
-        let rate = parts.update(&mut g, gradients, clip, finite)?;
-        names.extend(["grad_norm".to_string(), "learning_rate".to_string()]);
-        outputs.extend([norm, rate]);
-        if let (Some(scale), Some(finite)) = (scale, finite) {
-            names.push("loss_scale".to_string());
-            outputs.push(scale.value());
-            scale.advance(&mut g, finite, parts.due)?;
-        }
-        count_iteration(&mut g)?;
-        finish(g, names, &outputs)
+fn train_step(model: &dyn Model, batch_size: usize, options: &StepOptions) -> Result<Built, NnError> {
+    let mut g = Graph::new(Programs::TRAIN, Mode::Train);
+    let loss = forward(model, &mut g, batch_size)?;
+    let (mut names, outputs) = named_outputs(&mut g, &loss);
+    let (mut g, mut outputs) = g.lower(&outputs, |function| lowered(function, options))?;
+    let weights: Vec<Parameter> = g.parameters().iter().filter(|p| p.trainable).cloned().collect();
+    if weights.is_empty() {
+        return Err(NnError::config("the model", "has no parameters to train"));
     }
+    let due = accumulation_counter(&mut g, options)?;
+    let step = Step { options, weights, due };
+    let scale = match options.precision {
+        Precision::Fp32 => None,
+        Precision::Fp16(scaling) => Some(LossScale::new(&mut g, scaling)?),
+    };
+    let gradients = step.gradients(&mut g, outputs[0], scale.as_ref())?;
+    let gradients = step.accumulate(&mut g, gradients)?;
+    let norm = global_norm(&mut g, &gradients)?;
+    let clip = step.clip_factor(&mut g, norm)?;
+    let finite = match &scale {
+        Some(_) => Some(g.less(norm, f32::MAX)?),
+        None => None,
+    };
+    let rate = step.update(&mut g, gradients, clip, finite)?;
+    names.extend(["grad_norm".to_string(), "learning_rate".to_string()]);
+    outputs.extend([norm, rate]);
+    if let (Some(scale), Some(finite)) = (scale, finite) {
+        names.push("loss_scale".to_string());
+        outputs.push(scale.value());
+        scale.advance(&mut g, finite, step.due)?;
+    }
+    count_iteration(&mut g)?;
+    finish(g, names, &outputs)
 }
 
-fn finish(mut g: Graph, names: Vec<String>, outputs: &[ValueId]) -> Result<TrainStep, NnError> {
+fn finish(mut g: Graph, names: Vec<String>, outputs: &[ValueId]) -> Result<Built, NnError> {
     for (state, value) in g.updates().to_vec() {
         g.update_state(state, value)?;
     }
@@ -219,7 +248,7 @@ fn finish(mut g: Graph, names: Vec<String>, outputs: &[ValueId]) -> Result<Train
     for (name, &value) in names.iter().zip(outputs) {
         copies.push(g.op("identity").arg("x", value).named(name.clone()).one()?);
     }
-    Ok(TrainStep { function: g.finish(&copies)?, states, outputs: names })
+    Ok(Built { function: g.finish(&copies)?, states, outputs: names })
 }
 
 /// A counter of batches since the last update; gives whether the present batch is the last before the next.
@@ -264,7 +293,7 @@ fn global_norm(g: &mut Graph, gradients: &[ValueId]) -> Result<ValueId, NnError>
     Ok(g.unary("sqrt", total)?)
 }
 
-impl Parts<'_> {
+impl Step<'_> {
     /// Gradients of the loss by every weight, without the loss scale.
     fn gradients(
         &self,
@@ -283,8 +312,7 @@ impl Parts<'_> {
         let Some(due) = self.due else { return Ok(gradients) };
         let mut sums = Vec::with_capacity(gradients.len());
         for (weight, gradient) in self.weights.iter().zip(gradients) {
-            let name = format!("accumulated_{}", weight.name);
-            let (state, before) = g.buffer(&name, weight.ty.clone(), Init::Zeros)?;
+            let (state, before) = g.companion("accumulated", weight)?;
             let share = g.mul(gradient, 1.0 / self.options.accumulate as f32)?;
             let sum = g.add(before, share)?;
             let zero = g.float(DataType::Fp32, 0.0);
@@ -324,23 +352,28 @@ impl Parts<'_> {
         let done = g.cast(done, DataType::Fp32)?;
         let optimizer = &self.options.optimizer;
         let learning_rate = self.options.schedule.learning_rate(g, optimizer.learning_rate(), done)?;
-        let step = StepValues { learning_rate, count };
+        let shared = StepValues { learning_rate, count };
         for (weight, mut gradient) in self.weights.iter().zip(gradients) {
             if let Some(clip) = clip {
                 gradient = g.mul(gradient, clip)?;
             }
             let decay = !self.options.decay_matrices_only || weight.ty.shape.rank() > 1;
-            let update = Update { name: &weight.name, value: weight.value, gradient, decay };
-            let updated = optimizer.update(g, step, &update)?;
+            let update = Update { parameter: weight, gradient, decay };
+            let updated = optimizer.update(g, shared, &update)?;
             let value = keep_unless(g, apply, updated.value, weight.value)?;
             g.update_state(weight.state, value)?;
             for (state, old, new) in updated.states {
                 let new = keep_unless(g, apply, new, old)?;
-                g.update_state(state, new)?;
+                g.update_state(state.state(), new)?;
             }
         }
         Ok(learning_rate)
     }
+}
+
+/// Scalar outputs by name.
+pub(super) fn named(names: &[String], outputs: &[Tensor]) -> Result<BTreeMap<String, f32>, NnError> {
+    names.iter().zip(outputs).map(|(name, tensor)| Ok((name.clone(), tensor.item()?))).collect()
 }
 
 /// `new` where `apply` holds (or is absent), `old` elsewhere.

@@ -1,7 +1,7 @@
 //! Elementwise operations of two tensors, with NumPy-style broadcasting.
 
 use super::infer::{broadcast_xy, compare_xy};
-use super::{BASIC, BOOL, Effect, Family, Infer, NUMBER, OpDecl, Opset, Param};
+use super::{BOOL, Effect, Family, Infer, NUMBER, OpDecl, Opset, Param};
 
 const fn binary(name: &'static str, summary: &'static str, params: &'static [Param], infer: Infer) -> OpDecl {
     OpDecl {
@@ -16,7 +16,6 @@ const fn binary(name: &'static str, summary: &'static str, params: &'static [Par
 }
 
 const NUMBERS: &[Param] = &[Param::tensor("x", b'T', NUMBER), Param::tensor("y", b'T', NUMBER)];
-const BASICS: &[Param] = &[Param::tensor("x", b'T', BASIC), Param::tensor("y", b'T', BASIC)];
 const BOOLS: &[Param] = &[Param::tensor("x", b'T', BOOL), Param::tensor("y", b'T', BOOL)];
 
 /// The family's declarations.
@@ -30,8 +29,8 @@ pub static OPS: &[OpDecl] = &[
     binary("pow", "`x` to the power of `y`.", NUMBERS, broadcast_xy),
     binary("maximum", "The larger of both.", NUMBERS, broadcast_xy),
     binary("minimum", "The smaller of both.", NUMBERS, broadcast_xy),
-    binary("equal", "Whether `x == y`.", BASICS, compare_xy),
-    binary("not_equal", "Whether `x != y`.", BASICS, compare_xy),
+    binary("equal", "Whether `x == y`.", NUMBERS, compare_xy),
+    binary("not_equal", "Whether `x != y`.", NUMBERS, compare_xy),
     binary("greater", "Whether `x > y`.", NUMBERS, compare_xy),
     binary("greater_equal", "Whether `x >= y`.", NUMBERS, compare_xy),
     binary("less", "Whether `x < y`.", NUMBERS, compare_xy),

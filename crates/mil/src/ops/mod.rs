@@ -425,7 +425,7 @@ pub(crate) const STORED: DataTypeSet =
 /// Every element type.
 pub(crate) const ANY: DataTypeSet = DataTypeSet::of(&DataType::ALL);
 /// `uint32` for `pixel_unshuffle`'s factor.
-pub(crate) const UINT32: DataTypeSet = DataTypeSet::of(&[Uint32, Int32]);
+pub(crate) const UINT32: DataTypeSet = DataTypeSet::of(&[Uint32]);
 
 fn edit_distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();

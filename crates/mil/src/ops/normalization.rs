@@ -64,7 +64,9 @@ pub static OPS: &[OpDecl] = &[
     ),
     normalization(
         "local_response_norm",
-        "`x / (k + alpha / size * sum(x^2))^beta`, the sum over the `size` nearest channels of `x` `[N, C, *D]`.",
+        "`x / (k + alpha / size * sum(x^2))^beta`, the sum over the `size` nearest channels of `x`, which is `[N, C, H, W]` or \
+         `[C, H, W]`: Core ML takes the third dimension from the end for the channels. Of an even `size` one channel more \
+         lies before than after.",
         &[X, Param::int("size"), number("alpha", 1e-4), number("beta", 0.75), number("k", 1.0)],
         local_response_norm,
     ),
@@ -115,9 +117,30 @@ fn layer_norm(op: &OpView<'_>) -> Inferred {
     same_as_x(op)
 }
 
+/// Which channels `local_response_norm` sums over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChannelWindow {
+    /// The axis of the channels.
+    pub axis: usize,
+    /// Channels before the own one.
+    pub before: usize,
+    /// Channels after the own one.
+    pub after: usize,
+}
+
+/// The channels of a `local_response_norm`.
+///
+/// # Errors
+/// When `x` has another rank or `size` is not positive; never for a verified operation.
+pub fn channel_window(op: &OpView<'_>) -> Result<ChannelWindow, InferError> {
+    let x = op.tensor("x")?;
+    check_rank("x", x, 3..=4)?;
+    let size = int_from(op, "size", 1)?;
+    Ok(ChannelWindow { axis: x.shape.rank() - 3, before: size / 2, after: (size - 1) / 2 })
+}
+
 fn local_response_norm(op: &OpView<'_>) -> Inferred {
-    check_rank("x", op.tensor("x")?, 3..=4)?;
-    int_from(op, "size", 1)?;
+    channel_window(op)?;
     for param in ["alpha", "beta", "k"] {
         check_scalar(op, param)?;
     }

@@ -27,7 +27,11 @@ pub static OPS: &[OpDecl] = &[
 ];
 
 fn read(op: &OpView<'_>) -> Inferred {
-    one(op.tensor("input")?.clone())
+    let held = op.tensor("input")?;
+    if !STORED.contains(held.dtype) {
+        return Err(InferError::new("input", format!("holds {held}, but states hold one of {STORED}")));
+    }
+    one(held.clone())
 }
 
 fn update(op: &OpView<'_>) -> Inferred {

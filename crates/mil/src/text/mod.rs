@@ -20,9 +20,8 @@
 //! uses them; every argument is a name, because that is all that the engine's compiler accepts. Floats are written
 //! in hexadecimal, so that no bit is lost. Function inputs and outputs keep their names; other names are made
 //! valid and unique (`relu`, `relu_1`, …), and values without a name get one from their op (`relu_0`) or from where
-//! they are used (`y_strides`). An output that has the name of another value's input gets a suffix: a text has one
-//! name space. A program without `buildInfo` prints with [`DEFAULT_BUILD_INFO`], which some compilers insist on.
-//! Constants that nothing uses are left out. The same program always gives the same text.
+//! they are used (`y_strides`). A program without `buildInfo` prints with [`DEFAULT_BUILD_INFO`], which some compilers
+//! insist on. Constants that nothing uses are left out. The same program always gives the same text.
 //!
 //! **Parsing** ([`parse`], `FromStr` of a program) accepts both dialects, mixed as well, and gives a [`Program`] whose
 //! statements have passed type inference; [`crate::verify()`] is the caller's next step. Beyond what is

@@ -289,7 +289,7 @@ pub fn load(folder: &Path) -> Result<ImageSplits, DataError> {
     if idx::looks_like(folder) {
         return idx::load(folder);
     }
-    std::fs::read_dir(folder).map_err(|e| super::file::io_error(folder, "read the folder", e))?;
+    std::fs::read_dir(folder).map_err(|e| crate::file::io_error(folder, "read the folder", e))?;
     Err(DataError::MissingFiles {
         folder: folder.to_owned(),
         missing: vec!["data_batch_1.bin".to_owned(), "train-images-idx3-ubyte".to_owned()],

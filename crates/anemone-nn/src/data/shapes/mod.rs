@@ -8,13 +8,15 @@
 mod draw;
 mod figure;
 
+use std::io::Write;
 use std::path::Path;
 
 use rayon::prelude::*;
 
 use super::cifar::{IMAGE_BYTES, NAMES_FILE, RECORD_BYTES, TEST_FILE, TRAIN_FILES};
 use super::rng::{Permutation, mix, stream};
-use super::{DataError, ImageDataset, ImageSplits, file};
+use super::{DataError, ImageDataset, ImageSplits};
+use crate::file;
 
 pub use figure::CLASS_NAMES;
 
@@ -51,7 +53,8 @@ pub fn write_cifar10(folder: &Path, seed: u64, train: usize, test: usize) -> Res
     std::fs::create_dir_all(folder).map_err(|e| file::io_error(folder, "make the folder", e))?;
     let write = |name: &str, bytes: &[u8]| {
         let path = folder.join(name);
-        file::write_atomically(&path, bytes).map_err(|e| file::io_error(&path, "write the file", e))
+        file::write_atomically(&path, |file| file.write_all(bytes))
+            .map_err(|e| file::io_error(&path, "write the file", e))
     };
     for (number, name) in TRAIN_FILES.into_iter().enumerate() {
         let bounds = [number, number + 1].map(|n| (train * n / TRAIN_FILES.len()) as u64);

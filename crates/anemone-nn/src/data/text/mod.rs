@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use self::storage::Storage;
 use super::rng::{Permutation, Rng, mix, stream};
-use super::{DataError, IGNORED, file};
+use super::{DataError, IGNORED};
+use crate::file;
 use crate::tokenizer::Tokenizer;
 
 const ORDER_STREAM: u64 = stream("data.text.order");

@@ -1,12 +1,11 @@
 //! Where tokens lie: a vector, or files mapped into memory, several of them read as one row.
 
-#![expect(unsafe_code, reason = "memory-mapping a file is unsafe in Rust's view of it")]
-
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 
-use crate::data::{DataError, file};
+use crate::data::DataError;
+use crate::file;
 
 const REMEDY: &str = "make it again: a shard is a row of little-endian 16-bit tokens without a header";
 
@@ -145,16 +144,18 @@ fn shards_of(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
 
 /// Maps one file whose size must be even and not 0.
 fn map_shard(path: &Path) -> Result<Mmap, DataError> {
-    let (source, size) = file::open(path)?;
-    if size == 0 {
+    let bytes = file::map(path)?;
+    if bytes.is_empty() {
         return Err(DataError::Empty { path: path.to_owned(), remedy: REMEDY });
     }
-    if size % 2 != 0 {
+    if bytes.len() % 2 != 0 {
         let allowed = "16-bit tokens take an even number".to_owned();
-        return Err(DataError::WrongSize { path: path.to_owned(), found: size, allowed, remedy: REMEDY });
+        return Err(DataError::WrongSize {
+            path: path.to_owned(),
+            found: bytes.len() as u64,
+            allowed,
+            remedy: REMEDY,
+        });
     }
-    // SAFETY: the map is only read, through byte indexing that is checked against its length. A file that
-    // another program rewrites meanwhile changes the tokens (each is checked when read) and one that it cuts
-    // short ends this program with a bus error, as every memory-mapped file does: `from_shards` says so.
-    unsafe { Mmap::map(&source) }.map_err(|e| file::io_error(path, "map the file into memory", e))
+    Ok(bytes)
 }
