@@ -43,7 +43,7 @@ fn write(
     describe: impl FnOnce(&mut Package),
 ) -> Result<(), Box<dyn Error>> {
     let program = mil::verify(program).map_err(|faults| format!("{name}: {}", faults[0]))?;
-    let mut package = Package::new(program.into_inner())?;
+    let mut package = Package::new(program)?;
     describe(&mut package);
     package.write(folder.join(name).with_extension("mlpackage"), WriteOptions { overwrite: true })?;
     Ok(())

@@ -17,7 +17,9 @@ pub(crate) struct Model<'a> {
     pub(crate) version: i32,
     pub(crate) description: &'a Description,
     pub(crate) program: &'a Program,
-    pub(crate) explicit_defaults: bool,
+    /// Whether it was made here. What was read stays as it was: what a file leaves out stays left out, and what
+    /// it says of its features is not judged.
+    pub(crate) new: bool,
 }
 
 /// Writes a package to `target`; `from` is the package that it was read from, whose other items come along.
@@ -71,7 +73,7 @@ fn check_description(model: &Model<'_>) -> Result<()> {
                 "it is not in the description; Core ML would not find it",
             )
         })?;
-        check_function(function, described)?;
+        check_function(function, described, model.new)?;
     }
     for described in &model.description.functions {
         if model.program.function(&described.name).is_none() {
@@ -82,7 +84,7 @@ fn check_description(model: &Model<'_>) -> Result<()> {
     Ok(())
 }
 
-fn check_function(function: &Function, described: &FunctionDescription) -> Result<()> {
+fn check_function(function: &Function, described: &FunctionDescription, new: bool) -> Result<()> {
     let place = format!("description of function `{}`", function.name);
     let name = |id| function.value(id).name.clone().unwrap_or_default();
     let states: Vec<_> = function.states().map(name).collect();
@@ -111,6 +113,17 @@ fn check_function(function: &Function, described: &FunctionDescription) -> Resul
             return Err(Error::unwritable(place, format!("the program's {what} `{missing}` is not in it")));
         }
     }
+    let values = function.inputs.iter().chain(&function.body.outputs);
+    for &id in values.filter(|_| new) {
+        let name = name(id);
+        let feature = [described.input(&name), described.output(&name), described.state(&name)].into_iter().flatten().next();
+        if let Some(feature) = feature {
+            let input = function.inputs.contains(&id);
+            feature.ty.check_against(function.ty(id), input).map_err(|message| {
+                Error::unwritable(place.clone(), format!("`{name}` {message}"))
+            })?;
+        }
+    }
     Ok(())
 }
 
@@ -124,7 +137,7 @@ fn fill(model: &Model<'_>, manifest: &Manifest, package: &Path) -> Result<()> {
     let weights = data.join(manifest::WEIGHTS);
     fs::create_dir_all(&weights).map_err(Error::io(&weights, "the folder cannot be made"))?;
     let mut sink = LazySink { path: weights.join("weight.bin"), writer: None };
-    let options = program::Options { explicit_defaults: model.explicit_defaults };
+    let options = program::Options { explicit_defaults: model.new };
     let program = program::write(model.program, options, &mut sink)?;
     sink.finish()?;
     let path = data.join(manifest::MODEL);

@@ -41,9 +41,21 @@ impl Fault {
         self
     }
 
-    /// Where it is: `functions[main] / operation 3 (conv)`. Empty at the top.
+    /// Where it is: ``function `main` / operation 3 (conv)``. Empty at the top. Of a very long way both ends are told.
     pub(crate) fn place(&self) -> String {
-        self.steps.iter().rev().map(String::as_str).collect::<Vec<_>>().join(" / ")
+        let steps: Vec<_> = self.steps.iter().rev().map(|step| shortened(step, 60)).collect();
+        match steps.len() {
+            0..=8 => steps.join(" / "),
+            len => format!("{} / … / {}", steps[..4].join(" / "), steps[len - 3..].join(" / ")),
+        }
+    }
+}
+
+/// A sentence that may repeat what a file says, cut where it would become unreadable.
+pub(crate) fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_string(),
     }
 }
 
