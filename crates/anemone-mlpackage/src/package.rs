@@ -200,8 +200,7 @@ impl Package {
         let new = matches!(self.content, Content::Program(_));
         let manifest = self.manifest.as_ref().map(|(path, manifest)| (path.as_path(), manifest));
         let version = self.specification_version;
-        let model =
-            save::Model { version, description: &self.description, program: &program, new };
+        let model = save::Model { version, description: &self.description, program: &program, new };
         save::package(&model, manifest, path.as_ref(), options)
     }
 }

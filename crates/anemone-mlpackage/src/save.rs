@@ -116,12 +116,16 @@ fn check_function(function: &Function, described: &FunctionDescription, new: boo
     let values = function.inputs.iter().chain(&function.body.outputs);
     for &id in values.filter(|_| new) {
         let name = name(id);
-        let feature = [described.input(&name), described.output(&name), described.state(&name)].into_iter().flatten().next();
+        let feature = [described.input(&name), described.output(&name), described.state(&name)]
+            .into_iter()
+            .flatten()
+            .next();
         if let Some(feature) = feature {
             let input = function.inputs.contains(&id);
-            feature.ty.check_against(function.ty(id), input).map_err(|message| {
-                Error::unwritable(place.clone(), format!("`{name}` {message}"))
-            })?;
+            feature
+                .ty
+                .check_against(function.ty(id), input)
+                .map_err(|message| Error::unwritable(place.clone(), format!("`{name}` {message}")))?;
         }
     }
     Ok(())

@@ -75,7 +75,10 @@ fn types_that_claim_too_much() {
     let one = value(overflow(), 1, message().bytes(1, [0; 4]));
     refused(with(&[constant("c", overflow(), one)]), "more elements than memory can hold");
     let half = value(tensor(FP16, &[1 << 40]), 7, message().bytes(1, [0; 4]));
-    refused(with(&[constant("c", tensor(FP16, &[1 << 40]), half)]), "takes 2199023255552 bytes, but there are 4");
+    refused(
+        with(&[constant("c", tensor(FP16, &[1 << 40]), half)]),
+        "takes 2199023255552 bytes, but there are 4",
+    );
     refused(with(&[constant("c", tensor(FP16, &[u64::MAX]), text("c"))]), "more than memory can hold");
     let wide = tensor(FP32, &[1; 65]);
     refused(with(&[constant("c", wide, text("c"))]), "more than 64 dimensions");
@@ -92,15 +95,39 @@ fn types_that_claim_too_much() {
 fn values_of_another_type() {
     let constant = |ty: Message, value: Message| with(&[constant("c", ty, value)]);
     let floats = || message().bytes(1, [0; 8]);
-    refused(constant(tensor(INT32, &[2]), value(tensor(INT32, &[2]), 1, floats())), "stand in `ints`, but `floats`");
-    refused(constant(tensor(FP32, &[2]), value(tensor(INT32, &[2]), 2, message().bytes(1, [1, 2]))), "is declared tensor<fp32, [2]>");
-    refused(constant(tensor(FP32, &[3]), value(tensor(FP32, &[3]), 1, floats())), "needs 3 elements, but 2 were given");
-    refused(constant(tensor(FP32, &[2]), value(tensor(FP32, &[2]), 1, message().bytes(1, [0; 7]))), "no whole number of floats");
-    refused(constant(tensor(BOOL, &[1]), value(tensor(BOOL, &[1]), 3, message().bytes(1, [7]))), "must be 0 or 1, but is 7");
+    refused(
+        constant(tensor(INT32, &[2]), value(tensor(INT32, &[2]), 1, floats())),
+        "stand in `ints`, but `floats`",
+    );
+    refused(
+        constant(tensor(FP32, &[2]), value(tensor(INT32, &[2]), 2, message().bytes(1, [1, 2]))),
+        "is declared tensor<fp32, [2]>",
+    );
+    refused(
+        constant(tensor(FP32, &[3]), value(tensor(FP32, &[3]), 1, floats())),
+        "needs 3 elements, but 2 were given",
+    );
+    refused(
+        constant(tensor(FP32, &[2]), value(tensor(FP32, &[2]), 1, message().bytes(1, [0; 7]))),
+        "no whole number of floats",
+    );
+    refused(
+        constant(tensor(BOOL, &[1]), value(tensor(BOOL, &[1]), 3, message().bytes(1, [7]))),
+        "must be 0 or 1, but is 7",
+    );
     let large = message().int(1, 70_000);
-    refused(constant(tensor(22, &[1]), value(tensor(22, &[1]), 2, large)), "element 70000 does not fit int16");
-    refused(constant(tensor(STRING, &[]), value(tensor(STRING, &[]), 4, message().bytes(1, [0xff]))), "not UTF-8");
-    refused(constant(tensor(12, &[]), value(tensor(12, &[]), 6, message().bytes(1, [0; 8]))), "element type 12 (fp64) is not supported");
+    refused(
+        constant(tensor(22, &[1]), value(tensor(22, &[1]), 2, large)),
+        "element 70000 does not fit int16",
+    );
+    refused(
+        constant(tensor(STRING, &[]), value(tensor(STRING, &[]), 4, message().bytes(1, [0xff]))),
+        "not UTF-8",
+    );
+    refused(
+        constant(tensor(12, &[]), value(tensor(12, &[]), 6, message().bytes(1, [0; 8]))),
+        "element type 12 (fp64) is not supported",
+    );
     refused(constant(tensor(99, &[]), text("c")), "element type 99");
     refused(constant(tensor(FP32, &[]), message().nest(2, tensor(FP32, &[]))), "the value is not given");
     refused(constant(tensor(FP32, &[]), message().nest(3, message())), "the value has no type");
@@ -108,7 +135,10 @@ fn values_of_another_type() {
     refused(constant(tensor(FP32, &[]), both), "stands both here and in a weight file");
     refused(constant(tensor(FP32, &[]), text("c").bytes(1, "a doc")), "docString");
     let packed = || tensor(25, &[3]);
-    refused(constant(packed(), value(packed(), 7, message().bytes(1, [0; 3]))), "takes 2 bytes, but there are 3");
+    refused(
+        constant(packed(), value(packed(), 7, message().bytes(1, [0; 3]))),
+        "takes 2 bytes, but there are 3",
+    );
 }
 
 #[test]
@@ -124,7 +154,8 @@ fn values_inside_values() {
         }
     }
     refused(with(&[constant("c", ty, text("c"))]), "must be a tensor here");
-    let list = message().nest(2, message().nest(1, tensor(STRING, &[])).nest(2, message().nest(1, message().int(1, 1))));
+    let list = message()
+        .nest(2, message().nest(1, tensor(STRING, &[])).nest(2, message().nest(1, message().int(1, 1))));
     let labels = message().nest(2, list.clone()).nest(3, message().nest(3, message().nest(1, nested)));
     let classify = message()
         .bytes(1, "classify")
@@ -138,7 +169,9 @@ fn values_inside_values() {
 
 #[test]
 fn blocks_inside_blocks() {
-    let cond = |inner: Message| message().bytes(1, "cond").nest(4, inner.clone()).nest(4, inner);
+    let cond = |inner: Message| {
+        message().bytes(1, "cond").entry(2, "pred", name("x")).nest(4, inner.clone()).nest(4, inner)
+    };
     let mut deep = block(&[], &[]);
     for _ in 0..MAX_DEPTH + 2 {
         deep = block(&[message().bytes(1, "cond").nest(4, deep)], &[]);
@@ -151,9 +184,16 @@ fn blocks_inside_blocks() {
     }
     refused(of_block(nested), "blocks are nested more than");
     refused(of_block(block(&[cond(block(&[], &["z"]))], &["y"])), "`z` is used, but not defined before");
+    let three = cond(block(&[], &[])).nest(4, block(&[], &[]));
+    refused(of_block(block(&[three], &["y"])), "`cond` has 2 blocks, but more are given");
+    let none = relu("x", "y").nest(4, block(&[], &[]));
+    refused(of_block(block(&[none], &["y"])), "`relu` has 0 blocks, but more are given");
     // What a block defines is not seen outside.
     let inner = block(&[relu("x", "inner")], &["inner"]);
-    refused(of_block(block(&[cond(inner), relu("inner", "y")], &["y"])), "`inner` is used, but not defined before");
+    refused(
+        of_block(block(&[cond(inner), relu("inner", "y")], &["y"])),
+        "`inner` is used, but not defined before",
+    );
     let with_inputs = message().nest(1, named("b", tensor(FP32, &[])));
     refused(of_block(with_inputs), "its block has inputs of its own");
 }
@@ -161,7 +201,10 @@ fn blocks_inside_blocks() {
 #[test]
 fn names_that_do_not_resolve() {
     refused(of_block(block(&[relu("y", "y")], &["y"])), "`y` is used, but not defined before");
-    refused(of_block(block(&[relu("a", "b"), relu("b", "a")], &["a"])), "`a` is used, but not defined before");
+    refused(
+        of_block(block(&[relu("a", "b"), relu("b", "a")], &["a"])),
+        "`a` is used, but not defined before",
+    );
     refused(of_block(block(&[relu("x", "y"), relu("x", "y")], &["y"])), "`y` is defined already");
     refused(of_block(block(&[relu("x", "x")], &["x"])), "`x` is defined already");
     refused(of_block(block(&[relu("x", "y")], &["z"])), "`z` is used, but not defined before");
@@ -178,19 +221,36 @@ fn operations_that_are_none() {
     refused(operation(message()), "the operation has no type");
     refused(operation(message().bytes(1, "reLU")), "there is no op `reLU`");
     refused(operation(message().bytes(1, "relu").bytes(1, "relu")), "field 1 is given twice");
+    refused(operation(message().bytes(1, "relu")), "required parameter `x` is missing");
+    refused(operation(message().bytes(1, "relu").entry(2, "x", name("x"))), "the operation has no outputs");
     refused(operation(message().bytes(1, "relu").entry(2, "z", name("x"))), "op `relu` has no parameter `z`");
-    refused(operation(message().bytes(1, "relu").entry(2, "x", name("x")).entry(2, "x", name("x"))), "`x` is given twice");
+    refused(
+        operation(message().bytes(1, "relu").entry(2, "x", name("x")).entry(2, "x", name("x"))),
+        "`x` is given twice",
+    );
     refused(operation(message().bytes(1, "relu").entry(2, "x", message())), "no value is given");
     let two = name("x").then(name("x"));
     refused(operation(message().bytes(1, "relu").entry(2, "x", two)), "several values are given");
     refused(operation(message().bytes(1, "relu").entry(5, "axis", text("x"))), "has no parameter `axis`");
     refused(operation(message().bytes(1, "relu").entry(5, "name", message())), "the value has no type");
-    refused(operation(message().bytes(1, "const").nest(3, named("c", tensor(FP32, &[])))), "the const has no value");
+    refused(
+        operation(message().bytes(1, "const").nest(3, named("c", tensor(FP32, &[])))),
+        "the const has no value",
+    );
     refused(operation(message().bytes(1, "const").entry(5, "val", text("c"))), "the const has no output");
     refused(operation(message().bytes(1, "const").entry(2, "x", name("x"))), "a const has no inputs");
-    refused(operation(constant("c", tensor(STRING, &[]), text("c")).entry(5, "more", text("c"))), "no attribute `more`");
-    refused(operation(message().bytes(1, "write_state").entry(2, "data", name("x"))), "needs `input` and `data`");
-    refused(operation(message().bytes(1, "write_state").entry(2, "state", name("x"))), "has no parameter `state`");
+    refused(
+        operation(constant("c", tensor(STRING, &[]), text("c")).entry(5, "more", text("c"))),
+        "no attribute `more`",
+    );
+    refused(
+        operation(message().bytes(1, "write_state").entry(2, "data", name("x"))),
+        "needs `input` and `data`",
+    );
+    refused(
+        operation(message().bytes(1, "write_state").entry(2, "state", name("x"))),
+        "has no parameter `state`",
+    );
     let error = read(operation(message().bytes(1, "conv").entry(2, "x", name("q")))).unwrap_err().to_string();
     assert!(error.contains("function `main` / operation 0 (conv) / `x`: `q` is used"), "{error}");
 }
@@ -201,7 +261,10 @@ fn functions_and_programs_that_are_none() {
     let body = || block(&[relu("x", "y")], &["y"]);
     refused(of(message()), "its opset is not given");
     refused(of(message().bytes(2, "CoreML6")), "it has no block");
-    refused(of(message().bytes(2, "CoreML99").entry(3, "CoreML99", body())), "opset `CoreML99` is not known here; known are CoreML5");
+    refused(
+        of(message().bytes(2, "CoreML99").entry(3, "CoreML99", body())),
+        "opset `CoreML99` is not known here; known are CoreML5",
+    );
     refused(of(message().bytes(2, "CoreML6").entry(3, "CoreML7", body())), "its block is for CoreML7");
     refused(of(function(body()).entry(3, "CoreML7", body())), "blocks for several opsets");
     refused(of(function(body()).entry(4, "tuned", text("x"))), "attribute `tuned`, which is not known");
@@ -209,8 +272,14 @@ fn functions_and_programs_that_are_none() {
     let of = |program: Message| model(description(), program);
     refused(of(message().entry(2, "main", function(body()))), "the program's version is 0");
     refused(of(program(function(body())).entry(2, "main", function(body()))), "two functions named `main`");
-    refused(of(program(function(body())).entry(4, "extra", text("x"))), "attribute `extra`, but only buildInfo is known");
-    refused(of(program(function(body())).entry(4, "buildInfo", text("x"))), "must be a dictionary of strings");
+    refused(
+        of(program(function(body())).entry(4, "extra", text("x"))),
+        "attribute `extra`, but only buildInfo is known",
+    );
+    refused(
+        of(program(function(body())).entry(4, "buildInfo", text("x"))),
+        "must be a dictionary of strings",
+    );
     refused(of(program(function(body())).bytes(3, "doc")), "docString");
 }
 
@@ -225,8 +294,14 @@ fn descriptions_that_are_none() {
     refused(of(description().nest(50, feature("x"))), "training inputs");
     refused(of(description().nest(20, message().bytes(1, "f"))), "both by function and outside");
     refused(of(message().nest(20, message())), "the function has no name");
-    refused(of(message().nest(20, message().bytes(1, "f")).nest(20, message().bytes(1, "f"))), "two functions are described");
-    refused(of(message().nest(20, message().bytes(1, "f")).bytes(21, "g")), "the default function `g` is not described");
+    refused(
+        of(message().nest(20, message().bytes(1, "f")).nest(20, message().bytes(1, "f"))),
+        "two functions are described",
+    );
+    refused(
+        of(message().nest(20, message().bytes(1, "f")).bytes(21, "g")),
+        "the default function `g` is not described",
+    );
     refused(typed(message()), "the feature's type is not given");
     refused(typed(message().nest(1, message()).nest(2, message())), "field 2 is given twice");
     refused(array(message().int(2, 5)), "5 is no element type of arrays; known are 65552 (Float16)");
@@ -242,7 +317,10 @@ fn descriptions_that_are_none() {
     refused(typed(message().nest(6, message())), "key type is not given");
     refused(typed(message().nest(7, message())), "element type is not given");
     refused(typed(message().nest(8, message())), "what the state holds is not given");
-    refused(of(description().nest(100, message().nest(100, message()).nest(100, message()))), "is given twice");
+    refused(
+        of(description().nest(100, message().nest(100, message()).nest(100, message()))),
+        "is given twice",
+    );
 }
 
 #[test]
@@ -307,7 +385,9 @@ fn weight_files_that_lie() {
     refused(ask(FP16, &[1 << 40, 1 << 40], WEIGHTS, 64, &sound), "holds 20 bytes, but");
     refused(ask(STRING, &[10], WEIGHTS, 64, &sound), "cannot hold elements of type string");
     refused(ask(FP16, &[10], "@model_path/weights/other.bin", 64, &sound), "there is no weight file");
-    let put = |at: usize, value: u64| move |bytes: &mut Vec<u8>| bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    let put = |at: usize, value: u64| {
+        move |bytes: &mut Vec<u8>| bytes[at..at + 8].copy_from_slice(&value.to_le_bytes())
+    };
     refused(ask(FP16, &[10], WEIGHTS, 64, &put(80, 1 << 50)), "but the file has");
     refused(ask(FP16, &[10], WEIGHTS, 64, &put(80, u64::MAX - 63)), "but the file has");
     refused(ask(FP16, &[10], WEIGHTS, 64, &put(80, 130)), "multiples of 64");
@@ -329,7 +409,10 @@ fn every_truncation_is_refused() {
 
 #[test]
 fn no_damaged_byte_panics() {
-    for name in names().iter().filter(|name| ["loop", "stateful", "classifier", "enumerated"].contains(&name.as_str())) {
+    for name in names()
+        .iter()
+        .filter(|name| ["loop", "stateful", "classifier", "enumerated"].contains(&name.as_str()))
+    {
         let folder = path(name).join("Data/com.apple.CoreML");
         let bytes = std::fs::read(folder.join("model.mlmodel")).unwrap();
         let blobs = match std::fs::read(folder.join("weights/weight.bin")) {

@@ -67,10 +67,17 @@ fn model(name: &str) -> (Vec<u8>, BTreeMap<String, BlobFile>) {
         m::model(m::description(), m::program(function))
     };
     let bytes = match name {
-        "flexible" => typed(m::message().nest(1, message().int(1, m::FP32).int(2, 1).nest(3, message().nest(2, message())))),
+        "flexible" => typed(
+            m::message().nest(1, message().int(1, m::FP32).int(2, 1).nest(3, message().nest(2, message()))),
+        ),
         "state_only" => typed(message().nest(5, message().nest(1, m::tensor(m::FP16, &[1])))),
-        "list" => typed(message().nest(2, message().nest(1, m::tensor(m::FP32, &[1])).nest(2, message().nest(2, message())))),
-        "dict" => typed(message().nest(4, message().nest(1, m::tensor(m::STRING, &[])).nest(2, m::tensor(12, &[])))),
+        "list" => typed(
+            message()
+                .nest(2, message().nest(1, m::tensor(m::FP32, &[1])).nest(2, message().nest(2, message()))),
+        ),
+        "dict" => {
+            typed(message().nest(4, message().nest(1, m::tensor(m::STRING, &[])).nest(2, m::tensor(12, &[]))))
+        }
         "immediate" => m::with(&[m::constant("c", m::tensor(m::STRING, &[]), m::text("c"))]),
         "argument" => m::with(&[]),
         _ => {
@@ -149,15 +156,34 @@ fn unknown_fields_are_refused_everywhere() {
     }
     // Messages that a program never brings, and those that are read by the same code as one above.
     let exempt = [
-        "MILSpec.TupleType", "MILSpec.TupleValue", "SequenceFeatureType", "DictionaryFeatureType",
-        "ImageFeatureType.ImageSize", "ImageFeatureType.EnumeratedImageSizes", "ImageFeatureType.ImageSizeRange",
-        "MILSpec.Value.BlobFileValue", "MILSpec.ListValue", "MILSpec.DictionaryValue", "MILSpec.DictionaryValue.KeyValuePair",
-        "MILSpec.TensorValue.RepeatedFloats", "MILSpec.TensorValue.RepeatedDoubles", "MILSpec.TensorValue.RepeatedInts",
-        "MILSpec.TensorValue.RepeatedLongInts", "MILSpec.TensorValue.RepeatedBools", "MILSpec.TensorValue.RepeatedBytes",
-        "SerializedModel", "Pipeline", "PipelineClassifier", "PipelineRegressor",
+        "MILSpec.TupleType",
+        "MILSpec.TupleValue",
+        "SequenceFeatureType",
+        "DictionaryFeatureType",
+        "ImageFeatureType.ImageSize",
+        "ImageFeatureType.EnumeratedImageSizes",
+        "ImageFeatureType.ImageSizeRange",
+        "MILSpec.Value.BlobFileValue",
+        "MILSpec.ListValue",
+        "MILSpec.DictionaryValue",
+        "MILSpec.DictionaryValue.KeyValuePair",
+        "MILSpec.TensorValue.RepeatedFloats",
+        "MILSpec.TensorValue.RepeatedDoubles",
+        "MILSpec.TensorValue.RepeatedInts",
+        "MILSpec.TensorValue.RepeatedLongInts",
+        "MILSpec.TensorValue.RepeatedBools",
+        "MILSpec.TensorValue.RepeatedBytes",
+        "SerializedModel",
+        "Pipeline",
+        "PipelineClassifier",
+        "PipelineRegressor",
     ];
     for message in MESSAGES {
-        assert!(seen.contains(message.name) || exempt.contains(&message.name), "no place for {}", message.name);
+        assert!(
+            seen.contains(message.name) || exempt.contains(&message.name),
+            "no place for {}",
+            message.name
+        );
     }
 }
 

@@ -1,6 +1,9 @@
 //! Whether a feature and the value of the program that it stands for go together.
 
-use super::{ArrayDataType, ArrayFeature, ArrayFlexibility, FeatureType, ImageFeature, ImageFlexibility, KeyType, SizeRange};
+use super::{
+    ArrayDataType, ArrayFeature, ArrayFlexibility, FeatureType, ImageFeature, ImageFlexibility, KeyType,
+    SizeRange,
+};
 use mil::{DataType, TensorType, Type, UNKNOWN};
 
 impl FeatureType {
@@ -10,10 +13,20 @@ impl FeatureType {
             (FeatureType::Array(array), Type::Tensor(tensor)) => check_array(array, tensor, input),
             (FeatureType::State(array), Type::State(tensor)) => check_array(array, tensor, true),
             (FeatureType::Image(image), Type::Tensor(tensor)) => check_image(image, tensor, input),
-            (FeatureType::String, Type::Tensor(tensor)) if *tensor == TensorType::scalar(DataType::String) => Ok(()),
-            (FeatureType::Int64, Type::Tensor(tensor)) if *tensor == TensorType::scalar(DataType::Int64) => Ok(()),
-            (FeatureType::Dictionary(KeyType::String), Type::Dict(key)) if key.dtype == DataType::String => Ok(()),
-            (FeatureType::Dictionary(KeyType::Int64), Type::Dict(key)) if key.dtype == DataType::Int64 => Ok(()),
+            (FeatureType::String, Type::Tensor(tensor))
+                if *tensor == TensorType::scalar(DataType::String) =>
+            {
+                Ok(())
+            }
+            (FeatureType::Int64, Type::Tensor(tensor)) if *tensor == TensorType::scalar(DataType::Int64) => {
+                Ok(())
+            }
+            (FeatureType::Dictionary(KeyType::String), Type::Dict(key)) if key.dtype == DataType::String => {
+                Ok(())
+            }
+            (FeatureType::Dictionary(KeyType::Int64), Type::Dict(key)) if key.dtype == DataType::Int64 => {
+                Ok(())
+            }
             _ => Err(format!("is {self} in the description, but {ty} in the program")),
         }
     }
@@ -27,7 +40,9 @@ fn check_array(array: &ArrayFeature, tensor: &TensorType, input: bool) -> Result
         ArrayDataType::Int8 => DataType::Int8,
         ArrayDataType::Double => return Err("is an array of Double, which no program takes or gives".into()),
     };
-    let differ = || format!("is {} in the description, but {tensor} in the program", FeatureType::Array(array.clone()));
+    let differ = || {
+        format!("is {} in the description, but {tensor} in the program", FeatureType::Array(array.clone()))
+    };
     if dtype != tensor.dtype {
         return Err(differ());
     }
@@ -47,16 +62,25 @@ fn check_array(array: &ArrayFeature, tensor: &TensorType, input: bool) -> Result
         )),
         ArrayFlexibility::Fixed => Ok(()),
         ArrayFlexibility::Enumerated(shapes) => {
-            if shapes.iter().all(|shape| fits(shape)) { Ok(()) } else { Err(differ()) }
+            if shapes.iter().all(|shape| fits(shape)) {
+                Ok(())
+            } else {
+                Err(differ())
+            }
         }
         ArrayFlexibility::Ranges(ranges) => {
-            let fixed = |(range, &dim): (&SizeRange, &usize)| dim == UNKNOWN || *range == SizeRange::exactly(dim as u64);
+            let fixed = |(range, &dim): (&SizeRange, &usize)| {
+                dim == UNKNOWN || *range == SizeRange::exactly(dim as u64)
+            };
             if ranges.len() != tensor.shape.rank() || !ranges.iter().zip(tensor.shape.iter()).all(fixed) {
                 return Err(differ());
             }
             // coremltools refuses to make such a model; Core ML plans memory for the largest size.
             if ranges.iter().any(|range| range.upper.is_none()) {
-                return Err(format!("takes {}, but every size needs an upper bound in an ML Program", array.shapes()));
+                return Err(format!(
+                    "takes {}, but every size needs an upper bound in an ML Program",
+                    array.shapes()
+                ));
             }
             Ok(())
         }
@@ -64,7 +88,9 @@ fn check_array(array: &ArrayFeature, tensor: &TensorType, input: bool) -> Result
 }
 
 fn check_image(image: &ImageFeature, tensor: &TensorType, input: bool) -> Result<(), String> {
-    let differ = || format!("is {} in the description, but {tensor} in the program", FeatureType::Image(image.clone()));
+    let differ = || {
+        format!("is {} in the description, but {tensor} in the program", FeatureType::Image(image.clone()))
+    };
     let &[batch, channels, height, width] = &tensor.shape[..] else {
         return Err(format!("is an image, so it must be [1, C, H, W] in the program, but is {tensor}"));
     };
@@ -77,7 +103,9 @@ fn check_image(image: &ImageFeature, tensor: &TensorType, input: bool) -> Result
         return Err(differ());
     }
     if input && !flexible && !tensor.shape.is_known() {
-        return Err(format!("is {tensor} in the program, so the description must say which sizes it takes (ImageFlexibility)"));
+        return Err(format!(
+            "is {tensor} in the program, so the description must say which sizes it takes (ImageFlexibility)"
+        ));
     }
     Ok(())
 }

@@ -96,11 +96,11 @@ pub(crate) fn name(name: &str) -> Message {
 
 /// `y = relu(x)`, both `fp32 [1, 4]`.
 pub(crate) fn relu(x: &str, y: &str) -> Message {
-    message()
-        .bytes(1, "relu")
-        .entry(2, "x", name(x))
-        .nest(3, named(y, tensor(FP32, &[1, 4])))
-        .entry(5, "name", text(y))
+    message().bytes(1, "relu").entry(2, "x", name(x)).nest(3, named(y, tensor(FP32, &[1, 4]))).entry(
+        5,
+        "name",
+        text(y),
+    )
 }
 
 /// A block of operations, with outputs.
