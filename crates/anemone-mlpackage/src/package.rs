@@ -189,6 +189,21 @@ impl Package {
         self.content = Content::Program(Box::new(program));
     }
 
+    /// The model in memory: the bytes of its `.mlmodel` file, and those of its weight file, to which the program refers as
+    /// `@model_path/weights/weight.bin`; empty when no constant is large. [`Package::from_bytes`] reads both.
+    ///
+    /// # Errors
+    /// When the program or its description cannot be written.
+    pub fn to_bytes(&self) -> Result<(Vec<u8>, Vec<u8>)> {
+        let program = self.program()?;
+        save::bytes(&self.model(&program))
+    }
+
+    fn model<'a>(&'a self, program: &'a Program) -> save::Model<'a> {
+        let new = matches!(self.content, Content::Program(_));
+        save::Model { version: self.specification_version, description: &self.description, program, new }
+    }
+
     /// Writes a `.mlpackage`. It is put together beside the target and moved there when it is complete, so that nobody
     /// ever sees half of one. The same package always gives the same bytes.
     ///
@@ -197,10 +212,7 @@ impl Package {
     /// description cannot be written, and when writing fails; then nothing is left behind.
     pub fn write(&self, path: impl AsRef<Path>, options: WriteOptions) -> Result<()> {
         let program = self.program()?;
-        let new = matches!(self.content, Content::Program(_));
         let manifest = self.manifest.as_ref().map(|(path, manifest)| (path.as_path(), manifest));
-        let version = self.specification_version;
-        let model = save::Model { version, description: &self.description, program: &program, new };
-        save::package(&model, manifest, path.as_ref(), options)
+        save::package(&self.model(&program), manifest, path.as_ref(), options)
     }
 }

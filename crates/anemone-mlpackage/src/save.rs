@@ -9,7 +9,7 @@ use mil::text::blob::DEFAULT_PATH;
 use mil::text::{BlobError, BlobWriter, WeightLocation, WeightSink};
 use mil::{Constant, Function, Program};
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Cursor, Write};
 use std::path::{Path, PathBuf};
 
 /// What is written.
@@ -20,6 +20,35 @@ pub(crate) struct Model<'a> {
     /// Whether it was made here. What was read stays as it was: what a file leaves out stays left out, and what
     /// it says of its features is not judged.
     pub(crate) new: bool,
+}
+
+/// The model file and the weight file of a package, the latter empty when no constant is large.
+pub(crate) fn bytes(model: &Model<'_>) -> Result<(Vec<u8>, Vec<u8>)> {
+    check_description(model)?;
+    let fault = |source| Error::Weights { path: "weight.bin".into(), source };
+    let mut sink = MemorySink { writer: None };
+    let options = program::Options { explicit_defaults: model.new };
+    let program = program::write(model.program, options, &mut sink)?;
+    let weights = match sink.writer {
+        Some(writer) => writer.finish().map_err(fault)?.into_inner(),
+        None => Vec::new(),
+    };
+    Ok((model::write(model.version, model.description, &program), weights))
+}
+
+/// A weight file in memory that is made when the first constant comes.
+struct MemorySink {
+    writer: Option<BlobWriter<Cursor<Vec<u8>>>>,
+}
+
+impl WeightSink for MemorySink {
+    fn store(&mut self, constant: &Constant) -> std::result::Result<WeightLocation, BlobError> {
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            None => self.writer.insert(BlobWriter::new(Cursor::new(Vec::new()), DEFAULT_PATH)?),
+        };
+        writer.store(constant)
+    }
 }
 
 /// Writes a package to `target`; `from` is the package that it was read from, whose other items come along.
