@@ -1,6 +1,6 @@
 //! Errors of reading and writing models.
 
-use crate::proto::wire::{Fault, Problem};
+use crate::proto::wire::{Fault, Problem, shortened};
 use mil::text::BlobError;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -123,7 +123,7 @@ impl Error {
             let (path, place) = (path.to_path_buf(), fault.place());
             match fault.problem {
                 Problem::Unknown { message, field } => Error::UnknownField { path, place, message, field },
-                Problem::Invalid(message) => Error::Model { path, place, message },
+                Problem::Invalid(message) => Error::Model { path, place, message: shortened(&message, 500) },
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::map::{self, Shared};
 use crate::weights::Weights;
 use crate::{compiled, model, program, save};
 use mil::text::BlobFile;
-use mil::{Opset, Program};
+use mil::{Opset, Program, Verified};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ enum Content {
     /// In the MIL text of a compiled model.
     Text { path: PathBuf, weights: Weights },
     /// Here.
-    Program(Box<Program>),
+    Program(Box<Verified>),
 }
 
 impl std::fmt::Debug for Content {
@@ -128,11 +128,11 @@ impl Package {
         Package { description, specification_version, content, manifest: None }
     }
 
-    /// A package of a program, described by [`Description::of`]. Whether the program verifies is for the caller to ask.
+    /// A package of a program, described by [`Description::of`].
     ///
     /// # Errors
     /// When the program's inputs or outputs are none that a model can have.
-    pub fn new(program: Program) -> Result<Package> {
+    pub fn new(program: Verified) -> Result<Package> {
         let description = Description::of(&program)?;
         let opset = program.functions.iter().map(|function| function.opset).max().unwrap_or(Opset::Ios15);
         // Lists of functions came with Core ML 8.
@@ -181,15 +181,30 @@ impl Package {
                     .map_err(Error::fault(path))
             }
             Content::Text { path, weights } => compiled::program(path, weights),
-            Content::Program(program) => Ok((**program).clone()),
+            Content::Program(program) => Ok((***program).clone()),
         }
     }
 
     /// Puts another program in place of the package's own, under the same description.
-    pub fn set_program(&mut self, program: Program) {
+    pub fn set_program(&mut self, program: Verified) {
         let opset = program.functions.iter().map(|function| function.opset).max().unwrap_or(Opset::Ios15);
         self.specification_version = self.specification_version.max(program::specification_version(opset));
         self.content = Content::Program(Box::new(program));
+    }
+
+    /// The model in memory: the bytes of its `.mlmodel` file, and those of its weight file, to which the program refers as
+    /// `@model_path/weights/weight.bin`; empty when no constant is large. [`Package::from_bytes`] reads both.
+    ///
+    /// # Errors
+    /// When the program or its description cannot be written.
+    pub fn to_bytes(&self) -> Result<(Vec<u8>, Vec<u8>)> {
+        let program = self.program()?;
+        save::bytes(&self.model(&program))
+    }
+
+    fn model<'a>(&'a self, program: &'a Program) -> save::Model<'a> {
+        let new = matches!(self.content, Content::Program(_));
+        save::Model { version: self.specification_version, description: &self.description, program, new }
     }
 
     /// Writes a `.mlpackage`. It is put together beside the target and moved there when it is complete, so that nobody
@@ -200,12 +215,7 @@ impl Package {
     /// description cannot be written, and when writing fails; then nothing is left behind.
     pub fn write(&self, path: impl AsRef<Path>, options: WriteOptions) -> Result<()> {
         let program = self.program()?;
-        // What a file leaves out stays left out, so that it is rewritten as it was.
-        let explicit_defaults = matches!(self.content, Content::Program(_));
         let manifest = self.manifest.as_ref().map(|(path, manifest)| (path.as_path(), manifest));
-        let version = self.specification_version;
-        let model =
-            save::Model { version, description: &self.description, program: &program, explicit_defaults };
-        save::package(&model, manifest, path.as_ref(), options)
+        save::package(&self.model(&program), manifest, path.as_ref(), options)
     }
 }

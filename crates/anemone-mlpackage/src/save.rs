@@ -9,7 +9,7 @@ use mil::text::blob::DEFAULT_PATH;
 use mil::text::{BlobError, BlobWriter, WeightLocation, WeightSink};
 use mil::{Constant, Function, Program};
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Cursor, Write};
 use std::path::{Path, PathBuf};
 
 /// What is written.
@@ -17,7 +17,38 @@ pub(crate) struct Model<'a> {
     pub(crate) version: i32,
     pub(crate) description: &'a Description,
     pub(crate) program: &'a Program,
-    pub(crate) explicit_defaults: bool,
+    /// Whether it was made here. What was read stays as it was: what a file leaves out stays left out, and what
+    /// it says of its features is not judged.
+    pub(crate) new: bool,
+}
+
+/// The model file and the weight file of a package, the latter empty when no constant is large.
+pub(crate) fn bytes(model: &Model<'_>) -> Result<(Vec<u8>, Vec<u8>)> {
+    check_description(model)?;
+    let fault = |source| Error::Weights { path: "weight.bin".into(), source };
+    let mut sink = MemorySink { writer: None };
+    let options = program::Options { explicit_defaults: model.new };
+    let program = program::write(model.program, options, &mut sink)?;
+    let weights = match sink.writer {
+        Some(writer) => writer.finish().map_err(fault)?.into_inner(),
+        None => Vec::new(),
+    };
+    Ok((model::write(model.version, model.description, &program), weights))
+}
+
+/// A weight file in memory that is made when the first constant comes.
+struct MemorySink {
+    writer: Option<BlobWriter<Cursor<Vec<u8>>>>,
+}
+
+impl WeightSink for MemorySink {
+    fn store(&mut self, constant: &Constant) -> std::result::Result<WeightLocation, BlobError> {
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            None => self.writer.insert(BlobWriter::new(Cursor::new(Vec::new()), DEFAULT_PATH)?),
+        };
+        writer.store(constant)
+    }
 }
 
 /// Writes a package to `target`; `from` is the package that it was read from, whose other items come along.
@@ -71,7 +102,7 @@ fn check_description(model: &Model<'_>) -> Result<()> {
                 "it is not in the description; Core ML would not find it",
             )
         })?;
-        check_function(function, described)?;
+        check_function(function, described, model.new)?;
     }
     for described in &model.description.functions {
         if model.program.function(&described.name).is_none() {
@@ -82,7 +113,7 @@ fn check_description(model: &Model<'_>) -> Result<()> {
     Ok(())
 }
 
-fn check_function(function: &Function, described: &FunctionDescription) -> Result<()> {
+fn check_function(function: &Function, described: &FunctionDescription, new: bool) -> Result<()> {
     let place = format!("description of function `{}`", function.name);
     let name = |id| function.value(id).name.clone().unwrap_or_default();
     let states: Vec<_> = function.states().map(name).collect();
@@ -111,6 +142,21 @@ fn check_function(function: &Function, described: &FunctionDescription) -> Resul
             return Err(Error::unwritable(place, format!("the program's {what} `{missing}` is not in it")));
         }
     }
+    let values = function.inputs.iter().chain(&function.body.outputs);
+    for &id in values.filter(|_| new) {
+        let name = name(id);
+        let feature = [described.input(&name), described.output(&name), described.state(&name)]
+            .into_iter()
+            .flatten()
+            .next();
+        if let Some(feature) = feature {
+            let input = function.inputs.contains(&id);
+            feature
+                .ty
+                .check_against(function.ty(id), input)
+                .map_err(|message| Error::unwritable(place.clone(), format!("`{name}` {message}")))?;
+        }
+    }
     Ok(())
 }
 
@@ -124,7 +170,7 @@ fn fill(model: &Model<'_>, manifest: &Manifest, package: &Path) -> Result<()> {
     let weights = data.join(manifest::WEIGHTS);
     fs::create_dir_all(&weights).map_err(Error::io(&weights, "the folder cannot be made"))?;
     let mut sink = LazySink { path: weights.join("weight.bin"), writer: None };
-    let options = program::Options { explicit_defaults: model.explicit_defaults };
+    let options = program::Options { explicit_defaults: model.new };
     let program = program::write(model.program, options, &mut sink)?;
     sink.finish()?;
     let path = data.join(manifest::MODEL);

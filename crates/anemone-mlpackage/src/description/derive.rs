@@ -76,7 +76,7 @@ fn feature_type(ty: &Type, opset: Opset, input: bool) -> std::result::Result<Fea
 }
 
 /// Core ML has no inputs without dimensions: a scalar goes in as an array of one element (so does coremltools write it).
-/// Where the program leaves a dimension open, any size goes.
+/// Where the program leaves a dimension open, any size goes; an upper bound is for the caller to set before writing.
 fn as_input(mut array: ArrayFeature) -> ArrayFeature {
     if array.shape.is_empty() {
         array.shape = vec![1];
@@ -84,7 +84,7 @@ fn as_input(mut array: ArrayFeature) -> ArrayFeature {
     if array.shape.contains(&(UNKNOWN as u64)) {
         let range = |&dim: &u64| match dim == UNKNOWN as u64 {
             true => SizeRange { lower: 1, upper: None },
-            false => SizeRange { lower: dim, upper: Some(dim) },
+            false => SizeRange::exactly(dim),
         };
         array.flexibility = ArrayFlexibility::Ranges(array.shape.iter().map(range).collect());
         array.shape.iter_mut().filter(|dim| **dim == UNKNOWN as u64).for_each(|dim| *dim = 1);

@@ -196,6 +196,11 @@ pub struct SizeRange {
 }
 
 impl SizeRange {
+    /// The range of one size.
+    pub const fn exactly(size: u64) -> SizeRange {
+        SizeRange { lower: size, upper: Some(size) }
+    }
+
     /// Whether `size` lies in the range.
     pub fn contains(&self, size: u64) -> bool {
         size >= self.lower && self.upper.is_none_or(|upper| size <= upper)

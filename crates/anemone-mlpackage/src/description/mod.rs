@@ -4,6 +4,7 @@
 //! types that the app sees (an image, a dictionary of class probabilities, an array whose shape may vary), where the program
 //! below knows only tensors. [`Description`] holds all of it, so that writing it back loses nothing.
 
+mod agree;
 mod codec;
 mod derive;
 mod feature;

@@ -1,14 +1,14 @@
 //! What a function looks like before it is written: where its constants stand, and every value's name.
 //!
 //! Constants become `const` operations just before the first operation that uses them by name, in the innermost block
-//! that holds all of their uses. Names are unique in the whole function, nested blocks included (coremltools keeps one
-//! name space per program when it loads one). Function inputs and outputs keep their names; others keep theirs as
-//! long as nothing else has it. Constants that nothing uses are not written.
+//! that holds all of their uses. Function inputs and outputs keep their names; others keep theirs as long as nothing that
+//! can be seen together has it: blocks beside one another may use the same names, as those that coremltools writes do.
+//! Constants that nothing uses are not written.
 
 use super::{Form, constant_form};
 use crate::error::{Error, Result};
 use mil::{Block, Def, Function, Operation, ValueId};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// A block's number: blocks are counted as they are met, from the function's body (0) on.
 pub(super) type BlockNumber = usize;
@@ -36,8 +36,9 @@ impl Layout {
         }
         let mut namer = Namer {
             function,
+            blocks: placer.blocks,
             names: vec![String::new(); function.values.len()],
-            taken: HashSet::new(),
+            taken: HashMap::new(),
             next: HashMap::new(),
         };
         namer.interface()?;
@@ -62,10 +63,17 @@ impl Layout {
     }
 }
 
+/// Where a block stands among the others.
+struct Around {
+    /// The block around it, and the operation there that holds it.
+    around: Option<(BlockNumber, usize)>,
+    /// The number after that of the last block in it.
+    end: BlockNumber,
+}
+
 struct Placer<'a> {
     function: &'a Function,
-    /// For every block met: the block around it, and the operation there that holds it.
-    blocks: Vec<Option<(BlockNumber, usize)>>,
+    blocks: Vec<Around>,
     places: HashMap<ValueId, (BlockNumber, usize)>,
     used: HashSet<ValueId>,
 }
@@ -73,7 +81,7 @@ struct Placer<'a> {
 impl Placer<'_> {
     fn block(&mut self, block: &Block, around: Option<(BlockNumber, usize)>) {
         let number = self.blocks.len();
-        self.blocks.push(around);
+        self.blocks.push(Around { around, end: number + 1 });
         for (index, operation) in block.ops.iter().enumerate() {
             for (param, arg) in operation.op.params.iter().zip(&operation.args) {
                 for &id in arg.values() {
@@ -91,6 +99,7 @@ impl Placer<'_> {
             self.used.insert(id);
             self.place(id, (number, block.ops.len()));
         }
+        self.blocks[number].end = self.blocks.len();
     }
 
     fn place(&mut self, id: ValueId, at: (BlockNumber, usize)) {
@@ -109,7 +118,7 @@ impl Placer<'_> {
         // A block's number is higher than that of every block around it.
         while a.0 != b.0 {
             let outer = if a.0 > b.0 { &mut a } else { &mut b };
-            let Some(around) = self.blocks[outer.0] else { break };
+            let Some(around) = self.blocks[outer.0].around else { break };
             *outer = around;
         }
         (a.0, a.1.min(b.1))
@@ -118,9 +127,11 @@ impl Placer<'_> {
 
 struct Namer<'a> {
     function: &'a Function,
+    blocks: Vec<Around>,
     names: Vec<String>,
-    taken: HashSet<String>,
-    /// The next suffix to try for each base, so that many equal names stay cheap.
+    /// The blocks that use a name.
+    taken: HashMap<String, BTreeSet<BlockNumber>>,
+    /// The next suffix to try for each base.
     next: HashMap<String, usize>,
 }
 
@@ -141,7 +152,7 @@ impl Namer<'_> {
                 );
                 return Err(Error::unwritable(place, message));
             }
-            if !self.taken.insert(name.clone()) {
+            if !self.take(0, &name) {
                 let message = format!(
                     "two inputs or outputs are named `{name}`; Core ML knows both by name, so give each its own"
                 );
@@ -161,23 +172,23 @@ impl Namer<'_> {
     ) {
         let here = *number;
         *number += 1;
-        self.give(&block.inputs);
+        self.give(here, &block.inputs);
         for (index, operation) in block.ops.iter().enumerate() {
-            self.give(constants.get(&(here, index)).map_or(&[], Vec::as_slice));
+            self.give(here, constants.get(&(here, index)).map_or(&[], Vec::as_slice));
             for inner in &operation.blocks {
                 self.given(inner, constants, number);
             }
-            self.give(&operation.outputs);
+            self.give(here, &operation.outputs);
         }
-        self.give(constants.get(&(here, block.ops.len())).map_or(&[], Vec::as_slice));
+        self.give(here, constants.get(&(here, block.ops.len())).map_or(&[], Vec::as_slice));
     }
 
-    fn give(&mut self, ids: &[ValueId]) {
+    fn give(&mut self, block: BlockNumber, ids: &[ValueId]) {
         for &id in ids {
             if let Some(name) = self.function.value(id).name.clone()
                 && self.names[id.index()].is_empty()
             {
-                self.names[id.index()] = self.free(sanitized(&name));
+                self.names[id.index()] = self.free(block, sanitized(&name));
             }
         }
     }
@@ -192,16 +203,16 @@ impl Namer<'_> {
         let here = *number;
         *number += 1;
         for &id in &block.inputs {
-            self.make(id, || "block_input".into());
+            self.make(here, id, || "block_input".into());
         }
         for (index, operation) in block.ops.iter().enumerate() {
             for &id in &operation.outputs {
-                self.make(id, || operation.op.name.into());
+                self.make(here, id, || operation.op.name.into());
             }
             let result = operation.outputs.first().map(|id| self.names[id.index()].clone());
             let result = result.unwrap_or_else(|| operation.op.name.into());
             for &id in constants.get(&(here, index)).map_or(&[][..], Vec::as_slice) {
-                self.make(id, || match param_of(operation, id) {
+                self.make(here, id, || match param_of(operation, id) {
                     Some(param) => format!("{result}_{param}"),
                     None => format!("{result}_constant"),
                 });
@@ -211,29 +222,49 @@ impl Namer<'_> {
             }
         }
         for &id in constants.get(&(here, block.ops.len())).map_or(&[][..], Vec::as_slice) {
-            self.make(id, || "constant".into());
+            self.make(here, id, || "constant".into());
         }
     }
 
-    fn make(&mut self, id: ValueId, base: impl FnOnce() -> String) {
+    fn make(&mut self, block: BlockNumber, id: ValueId, base: impl FnOnce() -> String) {
         if self.names[id.index()].is_empty() {
-            self.names[id.index()] = self.free(base());
+            self.names[id.index()] = self.free(block, base());
         }
     }
 
-    /// `base` if it is free, else `base_1`, `base_2`, …
-    fn free(&mut self, base: String) -> String {
-        if self.taken.insert(base.clone()) {
+    /// `base` if it is free in the block, else `base_1`, `base_2`, …
+    fn free(&mut self, block: BlockNumber, base: String) -> String {
+        if self.take(block, &base) {
             return base;
         }
-        let next = self.next.entry(base.clone()).or_insert(1);
+        // A number that was taken once is not tried again, so many equal names stay cheap.
+        let mut next = self.next.get(&base).copied().unwrap_or(1);
         loop {
             let name = format!("{base}_{next}");
-            *next += 1;
-            if self.taken.insert(name.clone()) {
+            next += 1;
+            if self.take(block, &name) {
+                self.next.insert(base, next);
                 return name;
             }
         }
+    }
+
+    /// Takes a name for a block, unless that block, one around it or one in it has it.
+    fn take(&mut self, block: BlockNumber, name: &str) -> bool {
+        if let Some(users) = self.taken.get(name) {
+            let mut around = Some(block);
+            while let Some(number) = around {
+                if users.contains(&number) {
+                    return false;
+                }
+                around = self.blocks[number].around.map(|(number, _)| number);
+            }
+            if users.range(block..self.blocks[block].end).next().is_some() {
+                return false;
+            }
+        }
+        self.taken.entry(name.to_string()).or_default().insert(block);
+        true
     }
 }
 

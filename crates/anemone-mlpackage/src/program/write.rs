@@ -1,7 +1,6 @@
 //! Writes a program in its protobuf form, as coremltools writes programs.
 //!
-//! Maps are sorted by key and everything else follows the program, so equal programs give equal bytes, which are those
-//! of protobuf's own deterministic serialization.
+//! Maps are sorted by key and everything else follows the program, so equal programs give equal bytes.
 
 use super::layout::{BlockNumber, Layout, is_constant};
 use super::{

@@ -41,9 +41,21 @@ impl Fault {
         self
     }
 
-    /// Where it is: `functions[main] / operation 3 (conv)`. Empty at the top.
+    /// Where it is: ``function `main` / operation 3 (conv)``. Empty at the top. Of a very long way both ends are told.
     pub(crate) fn place(&self) -> String {
-        self.steps.iter().rev().map(String::as_str).collect::<Vec<_>>().join(" / ")
+        let steps: Vec<_> = self.steps.iter().rev().map(|step| shortened(step, 60)).collect();
+        match steps.len() {
+            0..=8 => steps.join(" / "),
+            len => format!("{} / … / {}", steps[..4].join(" / "), steps[len - 3..].join(" / ")),
+        }
+    }
+}
+
+/// A sentence that may repeat what a file says, cut where it would become unreadable.
+pub(crate) fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_string(),
     }
 }
 
@@ -283,8 +295,8 @@ fn varint(bytes: &[u8], at: &mut usize) -> Read<u64> {
     Err(Fault::new("a number has more than 64 bits: this is not a protobuf message"))
 }
 
-/// Writes messages. Fields are written in the order of the calls; callers go up by field number and sort maps by
-/// key, so that the bytes are those of protobuf's own deterministic serialization.
+/// Writes messages. Fields are written in the order of the calls; callers go up by field number, as protobuf's own
+/// writers do, and sort maps by key, so that equal messages give equal bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Encoder {
     out: Vec<u8>,

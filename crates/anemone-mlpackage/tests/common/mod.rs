@@ -6,24 +6,26 @@
     reason = "shared by tests that use parts of it; a test fails by panicking"
 )]
 
+pub(crate) mod message;
+
 use anemone_mlpackage::Package;
 use mil::{Program, Verified, verify};
 use std::path::{Path, PathBuf};
 
-pub fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/packages")
 }
 
-pub fn path(name: &str) -> PathBuf {
+pub(crate) fn path(name: &str) -> PathBuf {
     folder().join(format!("{name}.mlpackage"))
 }
 
-pub fn open(name: &str) -> Package {
+pub(crate) fn open(name: &str) -> Package {
     Package::open(path(name)).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Names of all packages, in order.
-pub fn names() -> Vec<String> {
+pub(crate) fn names() -> Vec<String> {
     let mut names: Vec<_> = std::fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -34,7 +36,7 @@ pub fn names() -> Vec<String> {
     names
 }
 
-pub fn verified(program: Program) -> Verified {
+pub(crate) fn verified(program: Program) -> Verified {
     verify(program).unwrap_or_else(|faults| {
         let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
         panic!("{}", faults.join("\n"))
@@ -42,7 +44,7 @@ pub fn verified(program: Program) -> Verified {
 }
 
 /// Every file of a folder with its content, by relative path.
-pub fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+pub(crate) fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     fn walk(root: &Path, folder: &Path, to: &mut Vec<(PathBuf, Vec<u8>)>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

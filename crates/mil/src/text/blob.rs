@@ -234,6 +234,11 @@ impl BlobFile {
             let (found, wanted) = (u64_at(record, 24), padding_bits(ty));
             return Err(fault(format!("has {found} bits of padding, but {ty} leaves {wanted} unused")));
         }
+        if !start.is_multiple_of(ALIGNMENT) {
+            return Err(fault(format!(
+                "has its data at {start}, but data stand at multiples of {ALIGNMENT}"
+            )));
+        }
         let end = start.checked_add(size).filter(|&end| end <= content.len() as u64).ok_or_else(|| {
             fault(format!("tells of {size} bytes from {start} on, but the file has {} bytes", content.len()))
         })?;
