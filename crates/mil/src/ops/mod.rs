@@ -24,6 +24,7 @@ pub mod linear;
 pub mod normalization;
 pub mod pool;
 pub mod random;
+pub mod recurrent;
 pub mod reduction;
 pub mod scatter_gather;
 pub mod spatial;
@@ -89,6 +90,7 @@ pub enum Family {
     Normalization,
     Pool,
     Random,
+    Recurrent,
     Reduction,
     ScatterGather,
     State,
@@ -337,7 +339,7 @@ impl fmt::Debug for Op {
     }
 }
 
-static FAMILIES: [&[OpDecl]; 15] = [
+static FAMILIES: [&[OpDecl]; 16] = [
     activation::OPS,
     control_flow::OPS,
     conv::OPS,
@@ -347,6 +349,7 @@ static FAMILIES: [&[OpDecl]; 15] = [
     normalization::OPS,
     pool::OPS,
     random::OPS,
+    recurrent::OPS,
     reduction::OPS,
     scatter_gather::OPS,
     state::OPS,
@@ -361,6 +364,8 @@ static INDEX: LazyLock<HashMap<&'static str, Op>> =
 use DataType::{Fp16, Fp32, Int8, Int16, Int32, Uint8, Uint16, Uint32};
 
 pub(crate) const FLOAT: DataTypeSet = DataTypeSet::of(&[Fp16, Fp32]);
+/// What the recurrent ops took before iOS17.
+pub(crate) const FP32: DataTypeSet = DataTypeSet::of(&[Fp32]);
 pub(crate) const INT32: DataTypeSet = DataTypeSet::of(&[Int32]);
 pub(crate) const BOOL: DataTypeSet = DataTypeSet::of(&[DataType::Bool]);
 pub(crate) const STRING: DataTypeSet = DataTypeSet::of(&[DataType::String]);

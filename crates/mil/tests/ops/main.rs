@@ -6,6 +6,7 @@ mod activation_normalization;
 mod conv_pool;
 mod hostile;
 mod linear;
+mod recurrent;
 mod reduction_random;
 mod scatter_gather;
 mod support;
