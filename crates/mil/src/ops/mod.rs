@@ -19,6 +19,7 @@ pub mod control_flow;
 pub mod conv;
 pub mod elementwise_binary;
 pub mod elementwise_unary;
+pub mod image_resizing;
 mod infer;
 pub mod linear;
 pub mod normalization;
@@ -86,6 +87,7 @@ pub enum Family {
     Conv,
     ElementwiseBinary,
     ElementwiseUnary,
+    ImageResizing,
     Linear,
     Normalization,
     Pool,
@@ -339,12 +341,13 @@ impl fmt::Debug for Op {
     }
 }
 
-static FAMILIES: [&[OpDecl]; 16] = [
+static FAMILIES: [&[OpDecl]; 17] = [
     activation::OPS,
     control_flow::OPS,
     conv::OPS,
     elementwise_binary::OPS,
     elementwise_unary::OPS,
+    image_resizing::OPS,
     linear::OPS,
     normalization::OPS,
     pool::OPS,

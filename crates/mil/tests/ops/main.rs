@@ -5,6 +5,7 @@
 mod activation_normalization;
 mod conv_pool;
 mod hostile;
+mod image_resizing;
 mod linear;
 mod recurrent;
 mod reduction_random;
