@@ -31,6 +31,7 @@ mod linear;
 mod normalization;
 mod pool;
 mod random;
+mod recurrent;
 mod reduction;
 mod scatter_gather;
 mod shapes;
@@ -81,6 +82,7 @@ fn table(family: Family) -> &'static [(&'static str, Rule)] {
         Family::Normalization => normalization::RULES,
         Family::Pool => pool::RULES,
         Family::Random => random::RULES,
+        Family::Recurrent => recurrent::RULES,
         Family::Reduction => reduction::RULES,
         Family::ScatterGather => scatter_gather::RULES,
         Family::State => state::RULES,
