@@ -27,6 +27,7 @@ mod control_flow;
 mod conv;
 mod elementwise_binary;
 mod elementwise_unary;
+mod image_resizing;
 mod linear;
 mod normalization;
 mod pool;
@@ -78,6 +79,7 @@ fn table(family: Family) -> &'static [(&'static str, Rule)] {
         Family::Conv => conv::RULES,
         Family::ElementwiseBinary => elementwise_binary::RULES,
         Family::ElementwiseUnary => elementwise_unary::RULES,
+        Family::ImageResizing => image_resizing::RULES,
         Family::Linear => linear::RULES,
         Family::Normalization => normalization::RULES,
         Family::Pool => pool::RULES,
