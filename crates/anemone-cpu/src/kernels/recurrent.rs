@@ -19,6 +19,8 @@ use product::Product;
 mod cells;
 mod product;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 /// The family's kernels.
 pub(crate) static OPS: &[(&str, Lower)] = &[
