@@ -92,7 +92,7 @@ families! {
     conv: 48,
     elementwise_binary: 156,
     elementwise_unary: 217,
-    image_resizing: 200,
+    image_resizing: 287,
     linear: 52,
     normalization: 63,
     pool: 75,

@@ -90,7 +90,7 @@ families! {
     conv: 48,
     elementwise_binary: 369,
     elementwise_unary: 246,
-    image_resizing: 200,
+    image_resizing: 292,
     linear: 53,
     normalization: 63,
     pool: 75,

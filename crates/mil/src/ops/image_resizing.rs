@@ -14,6 +14,10 @@
 //! * `resample`'s "reflection" mirrors about the middle of the border pixels and "symmetric" about their outer edge, whatever
 //!   `align_corners` says; "nearest" rounds half to even; "unnormalized" coordinates ignore `align_corners`.
 //! * A box of `crop_resize` whose end lies before its start is read backwards.
+//!
+//! One expected value is not followed: before iOS17 the box `[2, 2, 1, 1]` in normalized coordinates, which lies outside the
+//! image, gives the whole image with "UNALIGN_CORNERS". Nothing documented explains it, other boxes that leave the
+//! image contradict it, and such coordinates are not allowed; here it gives padding like any other point outside.
 
 use super::infer::{Inferred, check_rank, choice, given_ints, int_from, one, too_large, vector_of};
 use super::{DefaultValue, Effect, FLOAT, FP32, Family, INT32, Infer, NUMBER, OpDecl, Opset, Param};
@@ -308,10 +312,12 @@ fn scaled(op: &OpView<'_>, param: &'static str, size: usize) -> Result<usize, In
     if op.constant(param).is_some_and(|factor| factor.ty().dtype == Fp32) {
         let factor = op.float(param)?;
         let scaled = (size as f32 * factor).floor();
-        return match scaled {
-            _ if !(scaled >= 1.0) => Err(nothing(&factor)),
-            _ if scaled >= isize::MAX as f32 => Err(too_large(param)),
-            _ => Ok(scaled as usize),
+        return if scaled >= isize::MAX as f32 {
+            Err(too_large(param))
+        } else if scaled >= 1.0 {
+            Ok(scaled as usize)
+        } else {
+            Err(nothing(&factor))
         };
     }
     let factor = op.int(param)?;

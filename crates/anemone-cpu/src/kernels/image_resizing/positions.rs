@@ -67,15 +67,15 @@ impl Plane {
         let weights =
             [(1.0 - down) * (1.0 - right), (1.0 - down) * right, down * (1.0 - right), down * right];
         let mut sample = Sample { pixels: [0; 4], weights, padding: 0.0 };
-        for corner in 0..4 {
+        for (corner, weight) in weights.into_iter().enumerate() {
             let row = top as i64 + (corner / 2) as i64;
             let column = left as i64 + (corner % 2) as i64;
             match self.index(row, column) {
                 Some(index) => sample.pixels[corner] = index as u32,
                 None => {
                     // A neighbour beyond a position on the last pixel has no share.
-                    if weights[corner] != 0.0 {
-                        sample.padding += weights[corner] * self.value;
+                    if weight != 0.0 {
+                        sample.padding += weight * self.value;
                     }
                     sample.weights[corner] = 0.0;
                 }
