@@ -40,8 +40,6 @@ const AHEAD: usize = 1 << 18;
 struct Layer {
     /// The product with the input.
     input: Product,
-    /// What is added to it.
-    bias: Vec<f32>,
     /// What a step does.
     cell: Box<dyn Cell>,
     /// From the last step to the first.
@@ -113,11 +111,9 @@ impl Layer {
     ) -> Result<Layer, InferError> {
         let cell = make(op, geometry, back)?;
         let rows = geometry.gates * geometry.hidden;
-        let many = geometry.batch.saturating_mul(geometry.steps);
-        let input = Product::new(op, if back { "weight_ih_back" } else { "weight_ih" }, 0..rows, many)?;
-        let bias = cell.bias().to_vec();
+        let input = Product::new(op, if back { "weight_ih_back" } else { "weight_ih" }, 0..rows, geometry)?;
         let offset = if back { geometry.hidden } else { 0 };
-        Ok(Layer { input, bias, cell, reversed: back, aligned: back, offset })
+        Ok(Layer { input, cell, reversed: back, aligned: back, offset })
     }
 
     fn run<T: Float>(&self, call: &mut Call<'_>, sizes: &Sizes) -> KernelResult
@@ -174,7 +170,10 @@ impl Layer {
         let a = MatRef::row_major(x, [rows, features]).map_err(gemm_failed)?;
         let width = self.cell.layout().gates * hidden;
         let c = MatMut::new(gates, [rows, blocks * hidden], [width, 1]).map_err(gemm_failed)?;
-        let bias = if self.bias.is_empty() { Bias::None } else { Bias::PerColumn(self.bias[..].into()) };
+        let bias = match self.cell.bias() {
+            [] => Bias::None,
+            bias => Bias::PerColumn(bias.into()),
+        };
         self.input.run(a, c, GemmOptions { bias, ..GemmOptions::default() })
     }
 

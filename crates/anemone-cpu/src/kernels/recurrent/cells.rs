@@ -101,7 +101,7 @@ pub(super) fn rnn(
 ) -> Result<Box<dyn Cell>, InferError> {
     Ok(Box::new(Rnn {
         size: Size::of(geometry),
-        recurrent: Product::new(op, "weight_hh", 0..geometry.hidden, geometry.batch)?,
+        recurrent: Product::new(op, "weight_hh", 0..geometry.hidden, geometry)?,
         bias: values(op, "bias")?.unwrap_or_default(),
         activation: Nonlinearity::of(op, "activation")?,
     }))
@@ -148,7 +148,7 @@ pub(super) fn lstm(
     };
     Ok(Box::new(Lstm {
         size: Size::of(geometry),
-        recurrent: Product::new(op, recurrent, 0..4 * geometry.hidden, geometry.batch)?,
+        recurrent: Product::new(op, recurrent, 0..4 * geometry.hidden, geometry)?,
         bias: values(op, bias)?.unwrap_or_default(),
         peephole: values(op, peephole)?,
         activations: [
@@ -217,7 +217,7 @@ pub(super) fn gru(
     _: bool,
 ) -> Result<Box<dyn Cell>, InferError> {
     let n = geometry.hidden;
-    let part = |gate: usize| Product::new(op, "weight_hh", gate * n..(gate + 1) * n, geometry.batch);
+    let part = |gate: usize| Product::new(op, "weight_hh", gate * n..(gate + 1) * n, geometry);
     let mut bias = values(op, "input_bias")?.unwrap_or_else(|| vec![0.0; 3 * n]);
     let mut recurrent = values(op, "bias")?.unwrap_or_else(|| vec![0.0; 3 * n]);
     let after = op.bool("reset_after")?.then(|| recurrent[n..2 * n].to_vec());

@@ -3,6 +3,7 @@
 use crate::gemm::{self, GemmOptions, MatMut, MatRef, Operand, Packed, Side, Source};
 use crate::kernels::KernelResult;
 use crate::kernels::linear::{PACK_ROWS, constant_elements, gemm_failed};
+use mil::ops::recurrent::RecurrentGeometry;
 use mil::{Constant, InferError, OpView};
 use std::ops::Range;
 
@@ -15,18 +16,19 @@ pub(super) struct Product {
 }
 
 impl Product {
-    /// Rows `rows` of `param`, to be multiplied with matrices of `others` rows.
+    /// Rows `rows` of `param`. Every step of every item is multiplied with them, so they are worth packing even where a
+    /// single step has few items.
     pub(super) fn new(
         op: &OpView<'_>,
         param: &'static str,
         rows: Range<usize>,
-        others: usize,
+        geometry: &RecurrentGeometry,
     ) -> Result<Product, InferError> {
         let weight = op.constant(param).ok_or_else(|| InferError::new(param, "must be a constant"))?;
         let depth = op.shape(param)?[1];
         let mut product = Product { weight: weight.clone(), rows, depth, packed: None };
         let matrix = product.matrix().map_err(|message| InferError::new(param, message))?;
-        if others >= PACK_ROWS {
+        if geometry.steps.saturating_mul(geometry.batch) >= PACK_ROWS {
             product.packed = Some(Packed::new(matrix, Side::B));
         }
         Ok(product)

@@ -8,6 +8,9 @@ use mil::DataType;
 /// Sizes: steps, batch, features, hidden.
 type Sizes = [usize; 4];
 
+/// The next `h` and `c`.
+type Next = (Vec<f64>, Vec<f64>);
+
 /// Room for the rounding of many steps. States are kept small, so that errors die out.
 const STEPS: Tolerance = Tolerance::SUM;
 
@@ -45,7 +48,7 @@ fn walk(
     [h, c]: [&[f64]; 2],
     [steps, batch, features, hidden]: Sizes,
     reverse: bool,
-    step: impl Fn(&[f64], &[f64], &[f64]) -> (Vec<f64>, Vec<f64>),
+    step: impl Fn(&[f64], &[f64], &[f64]) -> Next,
 ) -> [Vec<f64>; 3] {
     let mut all = vec![0.0; steps * batch * hidden];
     let (mut last_h, mut last_c) = (h.to_vec(), c.to_vec());
@@ -63,11 +66,7 @@ fn walk(
     [all, last_h, last_c]
 }
 
-fn lstm_step(
-    [w, r, b]: [&[f64]; 3],
-    peephole: &[f64],
-    clip: f64,
-) -> impl Fn(&[f64], &[f64], &[f64]) -> (Vec<f64>, Vec<f64>) {
+fn lstm_step([w, r, b]: [&[f64]; 3], peephole: &[f64], clip: f64) -> impl Fn(&[f64], &[f64], &[f64]) -> Next {
     move |x, h, c| {
         let n = h.len();
         let sum = |gate: usize, i: usize| dot(w, gate * n + i, x) + dot(r, gate * n + i, h) + b[gate * n + i];
@@ -83,7 +82,7 @@ fn lstm_step(
     }
 }
 
-fn gru_step([w, r, b]: [&[f64]; 3]) -> impl Fn(&[f64], &[f64], &[f64]) -> (Vec<f64>, Vec<f64>) {
+fn gru_step([w, r, b]: [&[f64]; 3]) -> impl Fn(&[f64], &[f64], &[f64]) -> Next {
     move |x, h, _| {
         let n = h.len();
         let sum = |gate: usize, i: usize, h: &[f64]| {
