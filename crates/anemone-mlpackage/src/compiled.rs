@@ -10,7 +10,7 @@ use crate::description::{
 };
 use crate::error::{Error, Result};
 use crate::map;
-use crate::package::Package;
+use crate::package::{Package, version_for};
 use crate::weights::Weights;
 use mil::Program;
 use serde::Deserialize;
@@ -53,7 +53,11 @@ pub(crate) fn open(path: &Path) -> Result<Package> {
 /// Opens MIL text that stands alone: what it says about itself is all there is to say.
 pub(crate) fn open_text(path: &Path) -> Result<Package> {
     let root = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Package::new(program(path, &Weights::folder(root, Path::new("")))?)
+    let weights = Weights::folder(root, Path::new(""));
+    let program = program(path, &weights)?;
+    let description = Description::of(&program)?;
+    let version = version_for(&program, &description);
+    Ok(Package::from_text(path.into(), weights, description, version))
 }
 
 /// Reads the program of a compiled model.

@@ -134,10 +134,7 @@ impl Package {
     /// When the program's inputs or outputs are none that a model can have.
     pub fn new(program: Verified) -> Result<Package> {
         let description = Description::of(&program)?;
-        let opset = program.functions.iter().map(|function| function.opset).max().unwrap_or(Opset::Ios15);
-        // Lists of functions came with Core ML 8.
-        let least = if description.multi_function { Opset::Ios18 } else { Opset::Ios15 };
-        let specification_version = program::specification_version(opset.max(least));
+        let specification_version = version_for(&program, &description);
         let content = Content::Program(Box::new(program));
         Ok(Package { description, specification_version, content, manifest: None })
     }
@@ -218,4 +215,12 @@ impl Package {
         let manifest = self.manifest.as_ref().map(|(path, manifest)| (path.as_path(), manifest));
         save::package(&self.model(&program), manifest, path.as_ref(), options)
     }
+}
+
+/// The specification version that a program and its description need.
+pub(crate) fn version_for(program: &Program, description: &Description) -> i32 {
+    let opset = program.functions.iter().map(|function| function.opset).max().unwrap_or(Opset::Ios15);
+    // Lists of functions came with Core ML 8.
+    let least = if description.multi_function { Opset::Ios18 } else { Opset::Ios15 };
+    program::specification_version(opset.max(least))
 }

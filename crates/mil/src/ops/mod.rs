@@ -20,11 +20,13 @@ pub mod control_flow;
 pub mod conv;
 pub mod elementwise_binary;
 pub mod elementwise_unary;
+pub mod image_resizing;
 mod infer;
 pub mod linear;
 pub mod normalization;
 pub mod pool;
 pub mod random;
+pub mod recurrent;
 pub mod reduction;
 pub mod scatter_gather;
 pub mod spatial;
@@ -90,10 +92,12 @@ pub enum Family {
     Conv,
     ElementwiseBinary,
     ElementwiseUnary,
+    ImageResizing,
     Linear,
     Normalization,
     Pool,
     Random,
+    Recurrent,
     Reduction,
     ScatterGather,
     State,
@@ -387,17 +391,19 @@ impl fmt::Debug for Op {
     }
 }
 
-static FAMILIES: [&[OpDecl]; 16] = [
+static FAMILIES: [&[OpDecl]; 18] = [
     activation::OPS,
     classify::OPS,
     control_flow::OPS,
     conv::OPS,
     elementwise_binary::OPS,
     elementwise_unary::OPS,
+    image_resizing::OPS,
     linear::OPS,
     normalization::OPS,
     pool::OPS,
     random::OPS,
+    recurrent::OPS,
     reduction::OPS,
     scatter_gather::OPS,
     state::OPS,
@@ -412,6 +418,8 @@ static INDEX: LazyLock<HashMap<&'static str, Op>> =
 use DataType::{Fp16, Fp32, Int8, Int16, Int32, Uint8, Uint16, Uint32};
 
 pub(crate) const FLOAT: DataTypeSet = DataTypeSet::of(&[Fp16, Fp32]);
+/// What the recurrent ops took before iOS17.
+pub(crate) const FP32: DataTypeSet = DataTypeSet::of(&[Fp32]);
 pub(crate) const INT32: DataTypeSet = DataTypeSet::of(&[Int32]);
 pub(crate) const BOOL: DataTypeSet = DataTypeSet::of(&[DataType::Bool]);
 pub(crate) const STRING: DataTypeSet = DataTypeSet::of(&[DataType::String]);
