@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 mod activation_normalization;
+mod constexpr;
 mod control_flow;
 mod conv_pool;
 mod hostile;
 mod linear;
+mod quantization;
 mod reduction_random;
 mod scatter_gather;
 mod support;
