@@ -16,6 +16,7 @@ use std::sync::LazyLock;
 
 pub mod activation;
 pub mod classify;
+pub mod constexpr;
 pub mod control_flow;
 pub mod conv;
 pub mod elementwise_binary;
@@ -25,6 +26,7 @@ mod infer;
 pub mod linear;
 pub mod normalization;
 pub mod pool;
+pub mod quantization;
 pub mod random;
 pub mod recurrent;
 pub mod reduction;
@@ -88,6 +90,7 @@ impl fmt::Display for Opset {
 pub enum Family {
     Activation,
     Classify,
+    Constexpr,
     ControlFlow,
     Conv,
     ElementwiseBinary,
@@ -96,6 +99,7 @@ pub enum Family {
     Linear,
     Normalization,
     Pool,
+    Quantization,
     Random,
     Recurrent,
     Reduction,
@@ -160,6 +164,8 @@ pub struct Param {
     pub widened: [Option<(Opset, DataTypeSet, u8)>; 2],
     /// The first opset in which the op has this parameter.
     pub since: Opset,
+    /// The first opset in which the op no longer has this parameter: Apple defined the op anew.
+    pub until: Option<Opset>,
     /// Whether the argument must be a constant.
     pub constant: bool,
     /// Although `constant`, Apple allows a value computed at run time. The shape of the result depends on it, so such an
@@ -180,6 +186,7 @@ impl Param {
             domain,
             widened: [None, None],
             since: Opset::Ios15,
+            until: None,
             constant: false,
             computed: false,
             runtime_since: None,
@@ -253,6 +260,12 @@ impl Param {
         self
     }
 
+    /// The op has this parameter before `until` only.
+    pub(crate) const fn dropped_in(mut self, until: Opset) -> Param {
+        self.until = Some(until);
+        self
+    }
+
     /// The argument may be absent.
     pub(crate) const fn or(mut self, default: DefaultValue) -> Param {
         self.default = default;
@@ -282,7 +295,17 @@ impl Param {
         self.constant || self.runtime_since.is_some_and(|since| opset < since)
     }
 
-    /// Whether the argument may be absent.
+    /// Whether the op has this parameter under `opset`.
+    pub fn exists_in(&self, opset: Opset) -> bool {
+        opset >= self.since && self.until.is_none_or(|until| opset < until)
+    }
+
+    /// Whether an argument must be given under `opset`.
+    pub fn is_required(&self, opset: Opset) -> bool {
+        self.exists_in(opset) && !self.is_optional()
+    }
+
+    /// Whether the argument may be absent wherever the op has the parameter.
     pub fn is_optional(&self) -> bool {
         self.default != DefaultValue::Required
     }
@@ -391,9 +414,10 @@ impl fmt::Debug for Op {
     }
 }
 
-static FAMILIES: [&[OpDecl]; 18] = [
+static FAMILIES: [&[OpDecl]; 20] = [
     activation::OPS,
     classify::OPS,
+    constexpr::OPS,
     control_flow::OPS,
     conv::OPS,
     elementwise_binary::OPS,
@@ -402,6 +426,7 @@ static FAMILIES: [&[OpDecl]; 18] = [
     linear::OPS,
     normalization::OPS,
     pool::OPS,
+    quantization::OPS,
     random::OPS,
     recurrent::OPS,
     reduction::OPS,
