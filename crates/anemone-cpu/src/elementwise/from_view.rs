@@ -74,6 +74,16 @@ const WITH_ATTRIBUTES: &[(&str, Code, &str, Option<&str>)] = &[
     ("thresholded_relu", Code::ThresholdedRelu, "alpha", None),
 ];
 
+/// Ops that need more than a table.
+const OTHERS: [&str; 2] = ["fill_like", "gelu"];
+
+/// Whether the op of this name is an instruction.
+pub(crate) fn is_elementwise(name: &str) -> bool {
+    PLAIN.iter().any(|(plain, _)| *plain == name)
+        || WITH_ATTRIBUTES.iter().any(|entry| entry.0 == name)
+        || OTHERS.contains(&name)
+}
+
 impl ElementOp {
     /// The instruction that computes an operation; `None` when the op is not elementwise.
     pub(crate) fn from_view(op: &OpView<'_>) -> Option<Result<ElementOp, InferError>> {

@@ -31,6 +31,7 @@ mod memory;
 mod tests;
 
 pub(crate) use code::{Code, ElementOp};
+pub(crate) use from_view::is_elementwise;
 pub(crate) use kernel::Kernel;
 
 use mil::{DataType, Shape, TensorType};

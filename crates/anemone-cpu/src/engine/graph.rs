@@ -70,10 +70,11 @@ impl<'f> Graph<'f> {
     }
 }
 
+/// Ops whose result is their operand under another shape.
+pub(crate) const VIEWS: [&str; 6] =
+    ["expand_dims", "flatten2d", "identity", "reshape", "reshape_like", "squeeze"];
+
 /// The operand of which the operation's output is a mere view.
 fn viewed(view: &OpView<'_>) -> Option<ValueId> {
-    match view.name() {
-        "reshape" | "expand_dims" | "squeeze" | "flatten2d" | "identity" | "reshape_like" => view.value("x"),
-        _ => None,
-    }
+    VIEWS.contains(&view.name()).then(|| view.value("x")).flatten()
 }

@@ -65,6 +65,11 @@ impl Interpreter {
     }
 }
 
+/// Whether the interpreter itself runs the op of this name, rather than a kernel.
+pub(super) fn runs(name: &str) -> bool {
+    matches!(name, "cond" | "while_loop" | "make_list") || name.starts_with("list_")
+}
+
 fn address(operation: &Operation) -> usize {
     std::ptr::from_ref(operation) as usize
 }
@@ -185,7 +190,7 @@ impl<'a> Run<'a> {
             "while_loop" => return self.while_loop(operation, &view),
             "read_state" => self.read_state(&view),
             "coreml_update_state" => self.update_state(&view),
-            name if name.starts_with("list_") || name == "make_list" => self.list(&view),
+            name if runs(name) => self.list(&view),
             _ => self.compute(operation),
         };
         results.map_err(|fault| match fault {

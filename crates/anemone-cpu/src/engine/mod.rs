@@ -12,9 +12,11 @@ mod lists;
 mod memory;
 mod specialize;
 mod step;
+mod support;
 
 pub use executable::{CpuExecutable, StepTime};
 pub use specialize::specialize;
+pub use support::{Support, support};
 
 use crate::Mode;
 use anemone_runtime::{CompileError, CompileOptions, Executable, States};
