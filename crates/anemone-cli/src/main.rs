@@ -8,6 +8,7 @@ mod error;
 mod eval;
 mod folder;
 mod generate;
+mod help;
 mod interrupt;
 mod output;
 mod plan;
