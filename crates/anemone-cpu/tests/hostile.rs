@@ -174,3 +174,23 @@ fn products_of_different_kinds_are_refused() {
     let error = compile(&program).err().unwrap().to_string();
     assert!(error.contains("`y` is tensor<int32, [3, 1]>, an element type that this kernel does not take"));
 }
+
+#[test]
+fn bounds_that_fold_to_constants_stay_run_time_bounds() {
+    // `end` is ignored where bounds are computed at run time, and `begin` moved so that the slice lies inside.
+    for (begin, end, want) in [(1, 6, [0.0, 8.0, 9.0, 0.0]), (3, 4, [0.0, 0.0, 8.0, 9.0])] {
+        let program = program(|f| {
+            let x = f.input("x", TensorType::fp32([4]))?;
+            let update = f.input("update", TensorType::fp32([2]))?;
+            let mut computed = |value: i32| {
+                let constant = f.constant(Constant::ints(&[value - 1]));
+                f.add(constant, 1.0)
+            };
+            let (begin, end) = (computed(begin)?, computed(end)?);
+            f.op("slice_update").arg("x", x).arg("update", update).arg("begin", begin).arg("end", end).one()
+        });
+        let (x, update) = (Tensor::new([4], &[0f32; 4]).unwrap(), Tensor::new([2], &[8f32, 9.0]).unwrap());
+        let outputs = compile(&program).unwrap().call(&[&x, &update]).unwrap();
+        assert_eq!(outputs[0].as_slice::<f32>().unwrap(), want);
+    }
+}

@@ -157,10 +157,12 @@ impl Slice {
     /// The slice of `op`, and whether `begin` is read at run time.
     fn of(op: &OpView<'_>) -> Result<(Slice, bool), InferError> {
         let x = op.shape("x")?;
+        let shape = if op.name() == "slice_update" { op.shape("update")? } else { &op.output(0).shape };
         let (spec, run_time) = match slice_spec(op) {
-            Ok(spec) => (spec, false),
+            // Bounds that were folded to constants need not fit the shape: they count as computed at run time.
+            Ok(spec) if spec.shape() == *shape => (spec, false),
             // The size does not depend on `begin`; any will do here.
-            Err(_) => (slice_at(op, &vec![0; x.rank()])?, true),
+            _ => (slice_at(op, &vec![0; x.rank()])?, true),
         };
         let masked = run_time && op.value("begin_mask").is_some();
         let open = if masked { op.bools("begin_mask")? } else { None };

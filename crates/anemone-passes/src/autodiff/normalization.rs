@@ -184,7 +184,8 @@ fn neighbours(g: &mut Gradient<'_>, value: ValueId, window: ChannelWindow) -> Re
     let shape = g.shape(value);
     let channels = shape[axis];
     if channels > MOST_CHANNELS {
-        let message = format!("{channels} channels are too many: a gradient is made for up to {MOST_CHANNELS}");
+        let message =
+            format!("{channels} channels are too many: a gradient is made for up to {MOST_CHANNELS}");
         return Err(RuleError::Unsupported(message));
     }
     let within = |channel: usize, other: usize| other + before >= channel && other <= channel + after;
