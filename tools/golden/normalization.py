@@ -128,6 +128,8 @@ def fill_others(fam):
         ((1, 4, 2, 3), 3, {"alpha": 0.5, "beta": 0.6, "k": 2.0}),
         ((2, 3, 4), 1, {"alpha": 0.25}),
         ((1, 3, 2, 2), 7, {"alpha": 1.0, "beta": 1.0, "k": 0.5}),
+        ((1, 5, 2, 2), 4, {"alpha": 0.5}),
+        ((4, 2, 3), 2, {"alpha": 1.0}),
     ]
     for shape, window, options in lrn:
         options = {k: f32(v) for k, v in options.items()}
@@ -142,14 +144,18 @@ def fill_others(fam):
 
 
 def local_response_norm(x, window, alpha, beta, k):
-    """The window is centred on the channel and cut off at the ends; its sum is divided by `window` all the same."""
-    half = window // 2
-    squares = x.square()
-    sums = [squares[:, max(0, c - half) : c + half + 1].sum(1) for c in range(x.shape[1])]
-    y = x / torch.pow(k + alpha / window * torch.stack(sums, 1), beta)
-    # PyTorch agrees for odd windows; for even ones Apple does not say which side is longer, so there are none.
-    assert torch.allclose(y, F.local_response_norm(x, window, alpha, beta, k))
-    return y
+    """The window is cut off at the ends; its sum is divided by `window` all the same.
+
+    Core ML takes the third axis from the end for the channels, so that a tensor of three axes is one sample. Of an even
+    window PyTorch has one channel more before than after; Apple does not say.
+    """
+    batch = x if x.dim() == 4 else x.unsqueeze(0)
+    before, after = window // 2, (window - 1) // 2
+    squares = batch.square()
+    sums = [squares[:, max(0, c - before) : c + after + 1].sum(1) for c in range(batch.shape[1])]
+    y = batch / torch.pow(k + alpha / window * torch.stack(sums, 1), beta)
+    assert torch.allclose(y, F.local_response_norm(batch, window, alpha, beta, k))
+    return y.reshape(x.shape)
 
 
 def family():

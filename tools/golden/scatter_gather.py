@@ -1,4 +1,4 @@
-"""Gathers and scatters. Indices are non-negative: since iOS 17 negative ones are undefined."""
+"""Gathers and scatters. Since iOS 17 negative indices are undefined; before, they count from the end."""
 
 import numpy as np
 import torch
@@ -278,6 +278,14 @@ def fill_scatter_nd(fam):
     )
 
 
+def fill_old_opsets(fam):
+    x, k = ("x", fam.normal(2, 4)), ("indices", i32([-1, 0, -4, 3]))
+    fam.add("gather", "negative_ios16", [x, k], lambda x, k: x[:, k.to(torch.int64)], {"axis": 1}, opset="ios16")
+    d, k, u = ("data", fam.normal(4, 3)), ("indices", i32([-2, 0])), ("updates", fam.normal(2, 3))
+    fn = lambda d, k, u: d.index_put((k.to(torch.int64),), u, accumulate=True)
+    fam.add("scatter", "negative_default_mode_ios15", [d, k, u], fn, {"axis": 0}, opset="ios15")
+
+
 def family():
     fam = Family("scatter_gather", 109)
     fill_gather(fam)
@@ -285,4 +293,5 @@ def family():
     fill_scatter(fam)
     fill_scatter_along_axis(fam)
     fill_scatter_nd(fam)
+    fill_old_opsets(fam)
     return fam

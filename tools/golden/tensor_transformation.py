@@ -60,8 +60,10 @@ def fill_shapes(fam):
         ((4,), [1, 2, 1, 2]),
         ((2, 3), [3, 2]),
         ((1, 1), [1]),
+        ((2, 3, 4), [-1, 0]),
+        ((2, 3, 4), [0, 0, 0, 1, -1]),
     ]:
-        resolved = [shape[i] if n == 0 else n for i, n in enumerate(target)]
+        resolved = [copied(shape, i - len(target)) if n == 0 else n for i, n in enumerate(target)]
         both("reshape", f"{size(shape)}_to_{word(target)}", shape, lambda x: x.reshape(resolved), {"shape": target})
     for shape, perm in [
         ((3,), [0]),
@@ -75,6 +77,11 @@ def fill_shapes(fam):
         ((2, 1, 2, 3, 2), [4, 2, 0, 1, 3]),
     ]:
         both("transpose", f"{size(shape)}_{word(perm)}", shape, lambda x: x.permute(perm), {"perm": perm})
+
+
+def copied(shape, from_end):
+    """What a 0 of `reshape` stands for since iOS 17: places are counted from the last one, and 1 is what `x` lacks."""
+    return shape[from_end] if -from_end <= len(shape) else 1
 
 
 def fill_blocks(fam):

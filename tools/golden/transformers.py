@@ -3,7 +3,7 @@
 import numpy as np
 import torch.nn.functional as F
 
-from case import Family, boolean
+from case import Family, boolean, fixed
 from windows import size
 
 
@@ -33,7 +33,7 @@ def family():
                 "scaled_dot_product_attention", f"{tag}_float_{name}", qkv + [("attn_mask", fam.normal(*shape))], plain
             )
             mask = fam.bools(*shape)
-            mask[..., 0] = True  # a row that may attend to nothing has no defined value
+            mask[..., 0] = True  # rows that may attend to nothing: see below
             fam.add("scaled_dot_product_attention", f"{tag}_bool_{name}", qkv + [("attn_mask", boolean(mask))], plain)
     causal = np.tril(np.ones((4, 4), dtype=np.bool_))
     qkv = [(p, fam.normal(1, 2, 4, 3)) for p in ("query", "key", "value")]
@@ -46,4 +46,10 @@ def family():
         plain,
         check=False,
     )
+    # A row that may attend to nothing gives zeros, as in PyTorch; Apple does not say.
+    dead = causal.copy()
+    dead[1] = False
+    infinite = np.where(dead, fam.normal(4, 4), -np.inf)
+    fam.add("scaled_dot_product_attention", "dead_row_bool", qkv + [("attn_mask", boolean(dead))], plain)
+    fam.add("scaled_dot_product_attention", "dead_row_float", qkv + [("attn_mask", fixed(infinite))], plain)
     return fam

@@ -1,96 +1,20 @@
 //! The command line: what can be asked for, with help that teaches by example.
 
+use crate::help;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-const ABOUT: &str = "Train, evaluate and run neural networks for the Apple Neural Engine, from any machine";
-
-const EXAMPLES: &str = "\
-Examples:
-  anemone train stories                             a transformer learns to write small stories
-  anemone train cifar                               a CNN learns to tell shapes apart
-  anemone train stories --data shakespeare.txt      character by character, from any text
-  anemone generate runs/stories --prompt \"One day\"  let it write
-  anemone eval runs/stories                         its loss on text it never saw
-  anemone train --resume runs/stories               go on after Ctrl-C, a crash or a power cut
-
-Exit codes: 0 done, 1 it did not work out, 2 wrong usage, 130 stopped by Ctrl-C (everything is saved).
-ANEMONE_LOG=info (or debug) tells on standard error what happens inside.";
-
-const TRAIN_EXAMPLES: &str = "\
-Examples:
-  anemone train stories                                       no download, a few minutes
-  anemone train stories --dtype fp16 --out runs/half          in half precision, with loss scaling
-  anemone train stories --data shakespeare.txt --steps 2000   any UTF-8 text, character by character
-  anemone train stories --data tok32000/ --preset 15m         uint16 token shards of TinyStories
-  anemone train cifar --data cifar-10-batches-bin             CIFAR-10 in its binary version
-  anemone train mlp --data fashion-mnist --optimizer sgd      MNIST or Fashion-MNIST, .gz too
-  anemone train stories --json | jq .loss                     one JSON object per event
-  anemone train --resume runs/stories --steps 2000            go on with a run, and further than planned
-
-Ctrl-C saves and leaves (exit code 130); a second one leaves at once. A run that was stopped, or killed, and resumed
-ends with the same weights, bit for bit, as one that never stopped.";
-
-const GENERATE_EXAMPLES: &str = "\
-Examples:
-  anemone generate runs/stories --prompt \"Once upon a time\"
-  anemone generate runs/stories --prompt \"One day\" --temperature 0      always the likeliest token
-  anemone generate runs/stories --seed 7 --top-p 0.95 --tokens 400
-  anemone generate stories15M.bin --tokenizer tokenizer.bin --prompt \"Lily\"   a llama2.c checkpoint
-  anemone generate runs/stories --prompt \"One day\" --json";
-
-const EVAL_EXAMPLES: &str = "\
-Examples:
-  anemone eval runs/stories                      all held-out stories
-  anemone eval runs/cifar                        loss and accuracy on held-out images
-  anemone eval runs/stories --data other.txt     on a text of your own
-  anemone eval runs/stories --json | jq .loss";
-
-const INSPECT_EXAMPLES: &str = "\
-Examples:
-  anemone inspect model.mlpackage                inputs, outputs, states, ops, the largest weights
-  anemone inspect model.mlpackage --mil | less   its program as MIL text, weights left out
-  anemone inspect model.mlmodelc --json | jq .weights";
-
-const VERIFY_EXAMPLES: &str = "\
-Examples:
-  anemone verify model.mlpackage                 exit code 0 if it is valid; else 1, and every fault
-  anemone verify kernel.mil --json | jq .faults";
-
-const DIFF_EXAMPLES: &str = "\
-Examples:
-  anemone diff before.mlpackage after.mlpackage  exit code 0 if they are the same, 1 if they differ
-  anemone diff a.mlpackage b.mil --json | jq .weights";
-
-const CONVERT_EXAMPLES: &str = "\
-Examples:
-  anemone convert model.mlpackage model.mil      MIL text, and its weights in model.weights.bin
-  anemone convert model.mil model.mlpackage      and back
-  anemone convert model.mlmodelc model.mlpackage --force";
-
-const RUN_EXAMPLES: &str = "\
-Examples:
-  anemone run model.mlpackage --input in.npz                        a summary of every output
-  anemone run model.mlpackage --input in.npz --output out.npz       every output, by name
-  anemone run classifier.mlpackage --input cat.png                  an image, for an image input
-  anemone run model.mlpackage --input ids=ids.npy,mask=mask.npy     one file for each input
-  anemone run decoder.mlpackage --input 0.npz --input 1.npz         in order; states carry over
-  anemone run model.mlpackage --function prefill --input in.npz     one of several functions
-
-Inputs are matched by name; an .npy or an image needs no name where the model has one input. Integers and floats are
-converted where nothing is lost but precision. Flexible shapes are bound to those of the arrays.";
-
 /// The whole command line.
 #[derive(Debug, Parser)]
-#[command(name = "anemone", version, about = ABOUT, after_help = EXAMPLES, disable_help_subcommand = true)]
+#[command(name = "anemone", version, about = help::ABOUT, after_help = help::EXAMPLES, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     /// What to do
     #[command(subcommand)]
     pub(crate) command: Command,
 
     /// Print JSON, one object per line, and nothing else on standard output
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 900)]
     pub(crate) json: bool,
 }
 
@@ -98,28 +22,28 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Train a model, or go on training one
-    #[command(after_help = TRAIN_EXAMPLES)]
+    #[command(after_help = help::train())]
     Train(Box<TrainArgs>),
     /// Let a language model write
-    #[command(after_help = GENERATE_EXAMPLES)]
+    #[command(after_help = help::GENERATE_EXAMPLES)]
     Generate(GenerateArgs),
     /// Measure a model on held-out data
-    #[command(after_help = EVAL_EXAMPLES)]
+    #[command(after_help = help::EVAL_EXAMPLES)]
     Eval(EvalArgs),
     /// Tell what a model is made of
-    #[command(after_help = INSPECT_EXAMPLES)]
+    #[command(after_help = help::INSPECT_EXAMPLES)]
     Inspect(InspectArgs),
     /// Check a model against MIL's rules
-    #[command(after_help = VERIFY_EXAMPLES)]
+    #[command(after_help = help::VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
     /// Compare two models, programs and weights
-    #[command(after_help = DIFF_EXAMPLES)]
+    #[command(after_help = help::DIFF_EXAMPLES)]
     Diff(DiffArgs),
     /// Write a model in another form
-    #[command(after_help = CONVERT_EXAMPLES)]
+    #[command(after_help = help::CONVERT_EXAMPLES)]
     Convert(ConvertArgs),
     /// Run a Core ML model on arrays or images
-    #[command(after_help = RUN_EXAMPLES)]
+    #[command(after_help = help::RUN_EXAMPLES)]
     Run(RunArgs),
 }
 
@@ -201,7 +125,7 @@ pub(crate) struct TrainArgs {
     pub(crate) fresh: FreshArgs,
 
     /// Batches to train on in all
-    #[arg(long, value_name = "N", value_parser = steps, allow_negative_numbers = true, help_heading = "Optimization")]
+    #[arg(long, value_name = "N", value_parser = steps, allow_negative_numbers = true, help_heading = "Optimization", display_order = 0)]
     pub(crate) steps: Option<u64>,
 
     /// Evaluate on held-out data every N steps
@@ -239,7 +163,7 @@ pub(crate) struct FreshArgs {
     #[arg(long, value_name = "PATH", help_heading = "Data")]
     pub(crate) data: Option<PathBuf>,
 
-    /// Stories or images to generate for training, without --data
+    /// Stories or images to generate for training, without --data [default: 20000]
     #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true, help_heading = "Data")]
     pub(crate) examples: Option<u64>,
 
@@ -247,11 +171,11 @@ pub(crate) struct FreshArgs {
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     pub(crate) tokenizer: Option<PathBuf>,
 
-    /// Tokens in the vocabulary that is learned from generated stories
+    /// Tokens in the vocabulary that is learned from generated stories [default: 1024]
     #[arg(long, value_name = "N", value_parser = vocabulary, allow_negative_numbers = true, help_heading = "Data")]
     pub(crate) vocab: Option<usize>,
 
-    /// Changes made to training images
+    /// Changes made to training images [default: crop-flip for cifar, none for mlp]
     #[arg(long, value_enum, value_name = "NAME", help_heading = "Data")]
     pub(crate) augment: Option<AugmentName>,
 
@@ -259,15 +183,15 @@ pub(crate) struct FreshArgs {
     #[arg(long, value_name = "DIR", help_heading = "Run")]
     pub(crate) out: Option<PathBuf>,
 
-    /// Sizes of the transformer: tales, char, stories260k, stories15m, stories42m, stories110m
+    /// Sizes of the transformer: tales, char, stories260k, stories15m, stories42m or stories110m (15m, 42m … for short)
     #[arg(long, value_name = "NAME", help_heading = "Model")]
     pub(crate) preset: Option<String>,
 
-    /// Tokens per sequence
+    /// Tokens per sequence [default: the preset's]
     #[arg(long, value_name = "N", value_parser = size, allow_negative_numbers = true, help_heading = "Model")]
     pub(crate) seq: Option<usize>,
 
-    /// Size of the transformer's residual stream
+    /// Size of the transformer's residual stream, for sizes other than a preset's
     #[arg(long, value_name = "N", value_parser = size, allow_negative_numbers = true, help_heading = "Model")]
     pub(crate) dim: Option<usize>,
 
@@ -295,7 +219,7 @@ pub(crate) struct FreshArgs {
     #[arg(long, value_enum, value_name = "NAME", help_heading = "Optimization")]
     pub(crate) dtype: Option<Dtype>,
 
-    /// Optimizer
+    /// What makes updates of gradients [default: adamw]
     #[arg(long, value_enum, value_name = "NAME", help_heading = "Optimization")]
     pub(crate) optimizer: Option<OptimizerName>,
 
@@ -315,7 +239,7 @@ pub(crate) struct FreshArgs {
     #[arg(long, value_name = "X", value_parser = from_zero, allow_negative_numbers = true, help_heading = "Optimization")]
     pub(crate) clip: Option<f32>,
 
-    /// Weight decay
+    /// Weight decay of matrices; biases and norms are left alone
     #[arg(long, value_name = "X", value_parser = from_zero, allow_negative_numbers = true, help_heading = "Optimization")]
     pub(crate) weight_decay: Option<f32>,
 
@@ -323,11 +247,11 @@ pub(crate) struct FreshArgs {
     #[arg(long, value_name = "X", value_parser = below_one, allow_negative_numbers = true, help_heading = "Optimization")]
     pub(crate) momentum: Option<f32>,
 
-    /// Batches whose gradients make one update
+    /// Batches whose gradients make one update [default: 1]
     #[arg(long, value_name = "N", value_parser = accumulate, allow_negative_numbers = true, help_heading = "Optimization")]
     pub(crate) accumulate: Option<u32>,
 
-    /// Seed of weights, data order and dropout [default: 0]
+    /// Seed of weights, data order and augmentation [default: 0]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = "Optimization")]
     pub(crate) seed: Option<u64>,
 

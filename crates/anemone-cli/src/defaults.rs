@@ -48,7 +48,8 @@ pub(crate) const SHARDS_HELD_OUT: f64 = 0.01;
 /// Learning rate at the end of the cosine, as a fraction of its peak.
 pub(crate) const MIN_LR_RATIO: f32 = 0.1;
 
-const LANGUAGE: Defaults = Defaults {
+/// Stories generated here. What the other rows do not change is the same in all.
+pub(crate) const TALES_RUN: Defaults = Defaults {
     preset: "tales",
     width: 0,
     steps: 600,
@@ -63,35 +64,66 @@ const LANGUAGE: Defaults = Defaults {
     save_every: 100,
 };
 
-const IMAGES: Defaults = Defaults {
+const TEXT_RUN: Defaults =
+    Defaults { preset: "char", steps: 1500, batch: 16, lr: 1e-3, warmup: 100, ..TALES_RUN };
+
+const SHARDS_RUN: Defaults =
+    Defaults { preset: "stories260k", steps: 2000, lr: 1e-3, warmup: 100, ..TALES_RUN };
+
+const SHAPES_RUN: Defaults = Defaults {
     preset: "",
     width: 16,
     steps: 900,
     batch: 64,
-    optimizer: OptimizerName::Adamw,
     lr: 3e-3,
     weight_decay: 0.01,
     warmup: 50,
     clip: 0.0,
-    eval_every: 150,
-    eval_batches: 16,
-    save_every: 100,
+    ..TALES_RUN
 };
+
+const IMAGES_RUN: Defaults = Defaults { steps: 3000, ..SHAPES_RUN };
+
+const MLP_RUN: Defaults = Defaults { width: 256, steps: 1000, lr: 1e-3, ..SHAPES_RUN };
 
 /// The row for a task on a kind of data.
 pub(crate) fn defaults(task: Task, data: &DataSource) -> Defaults {
     match (task, data) {
-        (Task::Stories, DataSource::Text { .. }) => {
-            Defaults { preset: "char", steps: 1500, batch: 16, lr: 1e-3, warmup: 100, ..LANGUAGE }
-        }
-        (Task::Stories, DataSource::Shards { .. }) => {
-            Defaults { preset: "stories260k", steps: 2000, lr: 1e-3, warmup: 100, ..LANGUAGE }
-        }
-        (Task::Stories, _) => LANGUAGE,
-        (Task::Cifar, DataSource::Images { .. }) => Defaults { steps: 3000, ..IMAGES },
-        (Task::Cifar, _) => IMAGES,
-        (Task::Mlp, _) => Defaults { width: 256, steps: 1000, lr: 1e-3, ..IMAGES },
+        (Task::Stories, DataSource::Text { .. }) => TEXT_RUN,
+        (Task::Stories, DataSource::Shards { .. }) => SHARDS_RUN,
+        (Task::Stories, _) => TALES_RUN,
+        (Task::Cifar, DataSource::Images { .. }) => IMAGES_RUN,
+        (Task::Cifar, _) => SHAPES_RUN,
+        (Task::Mlp, _) => MLP_RUN,
     }
+}
+
+/// The table for people, a line per row.
+pub(crate) fn table() -> String {
+    let rows = [
+        ("stories", TALES_RUN),
+        ("stories --data TEXT", TEXT_RUN),
+        ("stories --data TOKENS", SHARDS_RUN),
+        ("cifar", SHAPES_RUN),
+        ("cifar --data DIR", IMAGES_RUN),
+        ("mlp", MLP_RUN),
+    ];
+    let mut text = format!(
+        "  {:<21} {:>5} {:>5} {:>6} {:>6} {:>5} {:>4}  {}",
+        "", "steps", "batch", "lr", "warmup", "decay", "clip", "preset"
+    );
+    for (name, row) in rows {
+        let model = match row.preset {
+            "" => format!("width {}", row.width),
+            preset => preset.to_string(),
+        };
+        let clip = if row.clip > 0.0 { row.clip.to_string() } else { "none".to_string() };
+        text.push_str(&format!(
+            "\n  {name:<21} {:>5} {:>5} {:>6} {:>6} {:>5} {clip:>4}  {model}",
+            row.steps, row.batch, row.lr, row.warmup, row.weight_decay
+        ));
+    }
+    text
 }
 
 /// Changes made to training images: a perceptron has no use for moved ones.

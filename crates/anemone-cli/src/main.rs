@@ -10,6 +10,7 @@ mod error;
 mod eval;
 mod folder;
 mod generate;
+mod help;
 mod inspect;
 mod interrupt;
 mod output;

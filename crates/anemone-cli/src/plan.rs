@@ -204,7 +204,11 @@ fn llama(args: &FreshArgs, row: &Defaults) -> Result<Llama, CliError> {
 
 fn unknown_preset(name: &str) -> CliError {
     let names = defaults::preset_names();
-    let nearest = names.iter().min_by_key(|known| distance(known, name));
+    let near = |known: &&&str| {
+        let short = known.strip_prefix("stories").unwrap_or(known);
+        distance(known, name).min(distance(short, name))
+    };
+    let nearest = names.iter().min_by_key(near);
     let remedy = nearest.map_or_else(String::new, |nearest| format!("--preset {nearest}"));
     CliError::usage(format!("there is no preset `{name}`; presets: {}", names.join(", ")), remedy)
 }

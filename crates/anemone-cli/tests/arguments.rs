@@ -56,6 +56,7 @@ fn wrong_usage_is_refused_in_one_line() {
         (&["train", "stories", "--eval-every", "0"], "a whole number from 1"),
         (&["train", "stories", "--save-every", "0"], "a whole number from 1"),
         (&["train", "stories", "--preset", "storys15m"], "try: --preset stories15m"),
+        (&["train", "stories", "--preset", "15"], "try: --preset stories15m"),
         (&["train", "stories", "--preset", "huge"], "presets: tales, char, stories260k"),
         (&["train", "stories", "--preset", "15m", "--seq", "512"], "more than the 256 tokens of the preset"),
         (&["train", "stories", "--seq", "0"], "a whole number from 1 to 65536"),

@@ -188,3 +188,19 @@ fn a_slice_is_written_in_place() -> Result<(), Failure> {
     assert_eq!(states, [[1.0, 5.0, 3.0]]);
     Ok(())
 }
+
+#[test]
+fn a_state_that_was_replaced_by_another_type_is_refused() -> Result<(), Failure> {
+    let mut f = FunctionBuilder::new("main", Opset::Ios18);
+    let (state, old) = vector(&mut f, "a")?;
+    let new = f.add(old, 1.0)?;
+    let new = f.update_state(state, new)?;
+    let program = verify(Program::single(f.finish(&[new])?)).map_err(|faults| faults[0].clone())?;
+    let states = States::new();
+    let mut executable = CpuBackend::with_threads(1)?.compile(&program, &CompileOptions::sharing(&states))?;
+    executable.call(&[])?;
+    states.lock().insert("a".to_string(), Tensor::scalar(1.0f32));
+    let error = executable.call(&[]).err().map_or_else(String::new, |error| error.to_string());
+    assert_eq!(error, "state `a` must be tensor<fp32, [3]>, but is tensor<fp32, []>");
+    Ok(())
+}

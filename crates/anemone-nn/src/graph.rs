@@ -8,7 +8,8 @@
 
 use crate::NnError;
 use crate::init::Init;
-use mil::{Function, FunctionBuilder, Opset, TensorType, ValueId};
+use mil::{Constant, Function, FunctionBuilder, Opset, TensorType, ValueId};
+use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
 
 /// Whether the function trains or only predicts. Dropout and batch normalization differ.
@@ -48,6 +49,8 @@ pub struct Graph {
     scope: Vec<String>,
     parameters: Vec<Parameter>,
     updates: Vec<(ValueId, ValueId)>,
+    /// Constants that several layers use, by what they are.
+    shared: HashMap<String, ValueId>,
 }
 
 impl Graph {
@@ -59,6 +62,7 @@ impl Graph {
             scope: Vec::new(),
             parameters: Vec::new(),
             updates: Vec::new(),
+            shared: HashMap::new(),
         }
     }
 
@@ -156,6 +160,20 @@ impl Graph {
         Ok(parameter)
     }
 
+    /// A constant that is made once however many layers ask for it. `what` says all that it depends on.
+    pub(crate) fn shared_constant(
+        &mut self,
+        what: String,
+        make: impl FnOnce() -> Result<Constant, NnError>,
+    ) -> Result<ValueId, NnError> {
+        if let Some(&known) = self.shared.get(&what) {
+            return Ok(known);
+        }
+        let value = self.builder.constant(make()?);
+        self.shared.insert(what, value);
+        Ok(value)
+    }
+
     /// All parameters and buffers asked for so far, in order of first use.
     pub fn parameters(&self) -> &[Parameter] {
         &self.parameters
@@ -190,7 +208,17 @@ impl Graph {
             updates.push((read_of(&function, name)?.0, value));
         }
         let builder = FunctionBuilder::resume(function);
-        Ok((Graph { builder, mode: self.mode, scope: self.scope, parameters, updates }, values))
+        Ok((
+            Graph {
+                builder,
+                mode: self.mode,
+                scope: self.scope,
+                parameters,
+                updates,
+                shared: HashMap::new(),
+            },
+            values,
+        ))
     }
 
     /// Ends the function.

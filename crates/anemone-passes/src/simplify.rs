@@ -60,7 +60,9 @@ fn merge(function: &mut Function) {
         for id in operation.args.iter_mut().flat_map(|arg| arg.values_mut()) {
             *id = replacements.get(*id);
         }
-        if let Some(source) = copy_of(&function.view(&operation)) {
+        // A constant in the place of a computed value would be held to what the op asks of constants.
+        let source = copy_of(&function.view(&operation));
+        if let Some(source) = source.filter(|&source| function.constant(source).is_none()) {
             replacements.set(operation.outputs[0], source);
             continue;
         }

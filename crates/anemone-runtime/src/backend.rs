@@ -70,6 +70,10 @@ pub trait Executable: Send {
 
     /// Runs once: reads `inputs`, overwrites `outputs`, updates the states. Output tensors are made
     /// once by the caller ([`Executable::new_outputs`]) and reused; one whose shape was not known is replaced.
+    ///
+    /// # Errors
+    /// When a tensor has the wrong type, before anything is changed; or when an operation meets data that it cannot work
+    /// on. Some states may then be updated already: go on from a copy of them, not from here.
     fn run(&mut self, inputs: &[&Tensor], outputs: &mut [Tensor]) -> Result<(), RunError>;
 
     /// Tensors of the outputs' types, for [`Executable::run`] to fill.

@@ -22,9 +22,16 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
-    /// `len` zero bytes.
-    pub(crate) fn zeroed(len: usize) -> Buffer {
-        Buffer { lines: bytemuck::zeroed_vec(len.div_ceil(64)), len }
+    /// `len` zero bytes, or `None` when the system does not have them.
+    pub(crate) fn zeroed(len: usize) -> Option<Buffer> {
+        Some(Buffer { lines: bytemuck::try_zeroed_vec(len.div_ceil(64)).ok()?, len })
+    }
+
+    /// A copy of an element: at most 64 bytes.
+    pub(crate) fn of(element: &[u8]) -> Buffer {
+        let mut line = Line([0; 64]);
+        line.0[..element.len()].copy_from_slice(element);
+        Buffer { lines: vec![line], len: element.len() }
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

@@ -17,7 +17,7 @@ pub enum TensorError {
         /// Bytes given.
         found: usize,
     },
-    /// The type needs more bytes than can be addressed.
+    /// The type needs more bytes than can be had.
     #[error("{ty} has more elements than memory can hold")]
     TooLarge {
         /// The type.

@@ -18,13 +18,15 @@ impl Tensor {
     /// A tensor of zeros (`false` for `bool`).
     ///
     /// # Errors
-    /// When the type is `string` or needs more bytes than can be addressed.
+    /// When the type is `string` or needs more bytes than there are.
     pub fn zeros(ty: TensorType) -> Result<Tensor, TensorError> {
         if ty.dtype == DataType::String {
             return Err(TensorError::Strings);
         }
-        let bytes = ty.checked_bytes().ok_or_else(|| TensorError::TooLarge { ty: ty.clone() })?;
-        Ok(Tensor { buffer: Buffer::zeroed(bytes), ty })
+        match ty.checked_bytes().and_then(Buffer::zeroed) {
+            Some(buffer) => Ok(Tensor { ty, buffer }),
+            None => Err(TensorError::TooLarge { ty }),
+        }
     }
 
     /// A tensor from its elements.
@@ -56,10 +58,7 @@ impl Tensor {
 
     /// A scalar.
     pub fn scalar<T: Element>(value: T) -> Tensor {
-        let mut tensor =
-            Tensor { ty: TensorType::scalar(T::DTYPE), buffer: Buffer::zeroed(std::mem::size_of::<T>()) };
-        tensor.buffer.bytes_mut().copy_from_slice(bytemuck::bytes_of(&value));
-        tensor
+        Tensor { ty: TensorType::scalar(T::DTYPE), buffer: Buffer::of(bytemuck::bytes_of(&value)) }
     }
 
     /// The type.

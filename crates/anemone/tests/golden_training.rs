@@ -63,14 +63,6 @@ impl Data for Tokens {
         Ok(Batch { inputs, valid: 128 })
     }
 
-    fn eval_batches(&self) -> usize {
-        0
-    }
-
-    fn eval_batch(&self, _index: usize) -> Result<Batch, NnError> {
-        Err(NnError::config("golden tokens", "have no held-out part"))
-    }
-
     fn unit(&self) -> &'static str {
         "tokens"
     }
@@ -99,14 +91,6 @@ impl Data for Images {
         }
         let inputs = vec![Tensor::new([16, 3, 32, 32], &pixels)?, Tensor::new([16], &labels)?];
         Ok(Batch { inputs, valid: 16 })
-    }
-
-    fn eval_batches(&self) -> usize {
-        0
-    }
-
-    fn eval_batch(&self, _index: usize) -> Result<Batch, NnError> {
-        Err(NnError::config("golden images", "have no held-out part"))
     }
 
     fn unit(&self) -> &'static str {

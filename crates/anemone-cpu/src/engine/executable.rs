@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "binds operands to addresses in the arena, states and the caller's tensors")]
 
 use super::graph::Graph;
-use super::memory::{Location, Memory};
+use super::memory::{Location, Memory, StateCopy};
 use super::step::{Step, Work};
 use crate::kernels::{Call, In, Out};
 use anemone_runtime::{CompileError, Executable, Feature, RunError, States, Tensor};
@@ -43,7 +43,8 @@ struct BoundStep {
 
 struct BoundCopy {
     from: Place,
-    state: usize,
+    /// The state.
+    to: Place,
     bytes: usize,
     aside: Option<usize>,
 }
@@ -54,7 +55,7 @@ pub struct CpuExecutable {
     outputs: Vec<Feature>,
     output_places: Vec<Place>,
     states: States,
-    state_names: Vec<String>,
+    state_features: Vec<Feature>,
     constants: Vec<Constant>,
     steps: Vec<BoundStep>,
     copies: Vec<BoundCopy>,
@@ -88,19 +89,12 @@ impl CpuExecutable {
         pool: Arc<ThreadPool>,
     ) -> Result<CpuExecutable, CompileError> {
         let mut binder = Binder::new(graph, memory);
-        let steps = steps.into_iter().enumerate().map(|(at, step)| binder.step(at, step)).collect();
-        let copies = memory
-            .copies
-            .iter()
-            .map(|copy| BoundCopy {
-                from: binder.place(copy.value),
-                state: binder.states.iter().position(|&state| state == copy.state).unwrap_or(0),
-                bytes: graph.function.tensor(copy.state).bytes(),
-                aside: copy.aside,
-            })
-            .collect();
+        let steps = steps.into_iter().enumerate().map(|(at, step)| binder.step(at, step));
+        let steps = steps.collect::<Result<_, _>>()?;
+        let copies = memory.copies.iter().map(|copy| binder.copy(copy)).collect::<Result<_, _>>()?;
         let function = graph.function;
-        let output_places = function.body.outputs.iter().map(|&id| binder.place(id)).collect();
+        let output_places = function.body.outputs.iter().map(|&id| binder.place(id));
+        let output_places = output_places.collect::<Result<_, _>>()?;
         bind_states(graph, states)?;
         let arena = Tensor::zeros(TensorType::new(DataType::Uint8, [memory.arena]))
             .map_err(|_| CompileError::Memory { bytes: memory.arena })?;
@@ -109,7 +103,7 @@ impl CpuExecutable {
             outputs: function.body.outputs.iter().map(|&id| feature(graph, id)).collect(),
             output_places,
             states: states.clone(),
-            state_names: function.states().map(|id| function.display_name(id)).collect(),
+            state_features: function.states().map(|id| feature(graph, id)).collect(),
             input_addresses: vec![0; binder.inputs.len()],
             state_addresses: vec![0; binder.states.len()],
             constants: binder.constants.iter().filter_map(|&id| function.constant(id).cloned()).collect(),
@@ -177,9 +171,9 @@ impl CpuExecutable {
         }
         for copy in &self.copies {
             let from = copy.aside.map_or_else(|| memory.at(copy.from), |at| memory.arena_at(at).cast_const());
-            let to = self.state_addresses[copy.state] as *mut u8;
-            // SAFETY: the source is not state memory (those were put aside), so the ranges are apart.
-            unsafe { std::ptr::copy_nonoverlapping(from, to, copy.bytes) };
+            // SAFETY: the source is not state memory (those were put aside), so the ranges are apart; the state has the
+            // declared type, and so as many bytes (checked when the run began).
+            unsafe { std::ptr::copy_nonoverlapping(from, memory.at(copy.to).cast_mut(), copy.bytes) };
         }
         Ok(())
     }
@@ -205,8 +199,10 @@ impl Executable for CpuExecutable {
         }
         let states = self.states.clone();
         let mut guard = states.lock();
-        for (address, name) in self.state_addresses.iter_mut().zip(&self.state_names) {
+        for (address, Feature { name, ty }) in self.state_addresses.iter_mut().zip(&self.state_features) {
             let state = guard.get_mut(name).ok_or_else(|| RunError::NoState { name: name.clone() })?;
+            // A guard lets its holder replace tensors, and steps write as many bytes as the declared type has.
+            check_type("state", name, ty, state)?;
             *address = state.bytes_mut().as_mut_ptr() as usize;
         }
         let pool = Arc::clone(&self.pool);
@@ -307,30 +303,46 @@ impl<'g, 'f> Binder<'g, 'f> {
         }
     }
 
-    fn place(&mut self, id: ValueId) -> Place {
-        let position =
-            |list: &[ValueId], id: ValueId| list.iter().position(|&other| other == id).unwrap_or(0);
-        match self.memory.location(self.graph.root(id)) {
-            Some(Location::Input(input)) => Place::Input(position(&self.inputs, input)),
-            Some(Location::State(state)) => Place::State(position(&self.states, state)),
+    /// Where a value is found.
+    ///
+    /// # Errors
+    /// When the plan gives it no memory, which no step may then touch.
+    fn place(&mut self, id: ValueId) -> Result<Place, CompileError> {
+        let root = self.graph.root(id);
+        let position = |list: &[ValueId], id: ValueId| list.iter().position(|&other| other == id);
+        let place = match self.memory.location(root) {
+            Some(Location::Input(input)) => position(&self.inputs, input).map(Place::Input),
+            Some(Location::State(state)) => position(&self.states, state).map(Place::State),
             Some(Location::Constant(constant)) => {
-                let known = self.constants.iter().position(|&other| other == constant);
-                Place::Constant(known.unwrap_or_else(|| {
+                let known = position(&self.constants, constant);
+                Some(Place::Constant(known.unwrap_or_else(|| {
                     self.constants.push(constant);
                     self.constants.len() - 1
-                }))
+                })))
             }
-            Some(Location::Arena(offset)) => Place::Arena(offset),
-            // Only values that no step touches have no location, and those are never asked for.
-            None => Place::Arena(0),
-        }
+            Some(Location::Arena(offset)) => Some(Place::Arena(offset)),
+            None => None,
+        };
+        place.ok_or_else(|| {
+            let value = self.graph.function.display_name(id);
+            CompileError::Pass(format!("value `{value}` was given no memory; this is a fault of the engine"))
+        })
     }
 
-    fn bound(&mut self, id: ValueId) -> Bound {
-        Bound { ty: self.graph.function.tensor(id).clone(), place: self.place(id) }
+    fn bound(&mut self, id: ValueId) -> Result<Bound, CompileError> {
+        Ok(Bound { ty: self.graph.function.tensor(id).clone(), place: self.place(id)? })
     }
 
-    fn step(&mut self, at: usize, step: Step) -> BoundStep {
+    fn copy(&mut self, copy: &StateCopy) -> Result<BoundCopy, CompileError> {
+        Ok(BoundCopy {
+            from: self.place(copy.value)?,
+            to: self.place(copy.state)?,
+            bytes: self.graph.function.tensor(copy.state).bytes(),
+            aside: copy.aside,
+        })
+    }
+
+    fn step(&mut self, at: usize, step: Step) -> Result<BoundStep, CompileError> {
         let location = |id: ValueId| self.memory.location(self.graph.root(id));
         let in_place = match &step.work {
             Work::Kernel(lowered) => lowered
@@ -340,15 +352,15 @@ impl<'g, 'f> Binder<'g, 'f> {
             Work::Elementwise(_) => false,
         };
         let value = step.outputs.last().map_or_else(String::new, |&id| self.graph.function.display_name(id));
-        BoundStep {
-            inputs: step.operands.iter().map(|&id| self.bound(id)).collect(),
-            outputs: step.outputs.iter().map(|&id| self.bound(id)).collect(),
+        Ok(BoundStep {
+            inputs: step.operands.iter().map(|&id| self.bound(id)).collect::<Result<_, _>>()?,
+            outputs: step.outputs.iter().map(|&id| self.bound(id)).collect::<Result<_, _>>()?,
             scratch: self.memory.scratch[at],
             in_place,
             op: step.op,
             value,
             work: step.work,
-        }
+        })
     }
 }
 
@@ -364,8 +376,9 @@ fn bind_states(graph: &Graph<'_>, states: &States) -> Result<(), CompileError> {
 /// Adds a state that is missing; refuses one of another type.
 pub(super) fn bind_state(function: &Function, id: ValueId, states: &States) -> Result<(), CompileError> {
     let (name, expected) = (function.display_name(id), function.tensor(id));
-    let found =
-        states.ensure(&name, expected).map_err(|_| CompileError::Memory { bytes: expected.bytes() })?;
+    let found = states
+        .ensure(&name, expected)
+        .map_err(|error| CompileError::Pass(format!("state `{name}`: {error}")))?;
     if found == *expected {
         return Ok(());
     }
@@ -383,17 +396,24 @@ pub(super) fn check<'t>(
     tensors: impl ExactSizeIterator<Item = &'t Tensor>,
 ) -> Result<(), RunError> {
     check_count(what, features.len(), tensors.len())?;
-    for (feature, tensor) in features.iter().zip(tensors) {
-        if tensor.dtype() != feature.ty.dtype || !feature.ty.shape.accepts(tensor.shape()) {
-            return Err(RunError::Type {
-                what: if what == "inputs" { "input" } else { "output" },
-                name: feature.name.clone(),
-                expected: feature.ty.clone(),
-                found: tensor.ty().clone(),
-            });
-        }
+    let one = if what == "inputs" { "input" } else { "output" };
+    features
+        .iter()
+        .zip(tensors)
+        .try_for_each(|(feature, tensor)| check_type(one, &feature.name, &feature.ty, tensor))
+}
+
+fn check_type(
+    what: &'static str,
+    name: &str,
+    expected: &TensorType,
+    tensor: &Tensor,
+) -> Result<(), RunError> {
+    if tensor.dtype() == expected.dtype && expected.shape.accepts(tensor.shape()) {
+        return Ok(());
     }
-    Ok(())
+    let (expected, found) = (expected.clone(), tensor.ty().clone());
+    Err(RunError::Type { what, name: name.to_string(), expected, found })
 }
 
 fn step_time(step: &BoundStep, time: Duration) -> StepTime {

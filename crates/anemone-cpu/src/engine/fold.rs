@@ -35,8 +35,9 @@ fn worth_folding(view: &OpView<'_>) -> bool {
         && view.operation.uses().all(|id| function.constant(id).is_some());
     // A function's outputs must stay the results of operations.
     let output = view.operation.outputs.iter().any(|id| function.body.outputs.contains(id));
-    let from: usize = view.operation.uses().map(|id| function.tensor(id).bytes()).sum();
-    let to: usize = view.operation.outputs.iter().map(|&id| function.tensor(id).bytes()).sum();
+    let add = |sum: usize, id| sum.saturating_add(function.tensor(id).bytes());
+    let from = view.operation.uses().fold(0, add);
+    let to = view.operation.outputs.iter().copied().fold(0, add);
     constant && !output && to <= SMALL_BYTES.max(from)
 }
 

@@ -6,7 +6,8 @@
 //! reads the old contents later.
 
 use super::graph::Graph;
-use mil::ValueId;
+use anemone_runtime::CompileError;
+use mil::{Function, TensorType, ValueId};
 
 /// Where a value lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +82,17 @@ struct Planner<'g, 'f> {
     /// Arena range of a root.
     range_of: Vec<Option<usize>>,
     ranges: Vec<Range>,
+}
+
+/// Refuses a function with a tensor that this machine could not hold: lowering makes tables as long as dimensions, and
+/// to run out of memory there ends the process. (Zero dimensions do not make the others any smaller.)
+pub(crate) fn check_room(function: &Function) -> Result<(), CompileError> {
+    let extent = |ty: &TensorType| {
+        let dims = ty.shape.iter().filter(|&&dim| dim != 0);
+        dims.fold(ty.dtype.size(), |bytes, &dim| bytes.saturating_mul(dim))
+    };
+    let bytes = function.values.iter().map(|value| extent(value.ty.tensor())).max().unwrap_or(0);
+    Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| CompileError::Memory { bytes })
 }
 
 /// Plans the memory of a sequence of steps.
@@ -194,7 +206,8 @@ impl Planner<'_, '_> {
     }
 
     fn add_range(&mut self, bytes: usize, first: usize, last: usize) -> usize {
-        self.ranges.push(Range { bytes: bytes.next_multiple_of(64), first, last, offset: 0 });
+        let bytes = bytes.checked_next_multiple_of(64).unwrap_or(usize::MAX);
+        self.ranges.push(Range { bytes, first, last, offset: 0 });
         self.ranges.len() - 1
     }
 
@@ -214,7 +227,8 @@ impl Planner<'_, '_> {
                 let in_state = matches!(self.locations[value.index()], Some(Location::State(_)));
                 let aside = in_state.then_some(arena);
                 if in_state {
-                    arena += self.graph.function.tensor(value).bytes().next_multiple_of(64);
+                    let bytes = self.graph.function.tensor(value).bytes();
+                    arena = arena.saturating_add(bytes).checked_next_multiple_of(64).unwrap_or(usize::MAX);
                 }
                 StateCopy { state, value, aside }
             })
@@ -225,28 +239,28 @@ impl Planner<'_, '_> {
 }
 
 /// Lays ranges out so that those in use at the same time do not overlap: biggest first, each at the lowest
-/// offset that is free for as long as it lives.
+/// offset that is free for as long as it lives. More than can be addressed saturates, and is refused as an arena.
 fn assign_offsets(ranges: &mut [Range]) -> usize {
     let mut order: Vec<usize> = (0..ranges.len()).filter(|&range| ranges[range].bytes > 0).collect();
     order.sort_by_key(|&range| (std::cmp::Reverse(ranges[range].bytes), ranges[range].first));
     let mut placed: Vec<usize> = Vec::with_capacity(order.len());
-    let mut end = 0;
+    let mut end = 0usize;
     for &range in &order {
         let (bytes, first, last) = (ranges[range].bytes, ranges[range].first, ranges[range].last);
-        let mut offset = 0;
+        let mut offset = 0usize;
         // `placed` is sorted by offset, so the first gap that is wide enough is the lowest.
         for &other in &placed {
             let other = &ranges[other];
             if other.last < first || other.first > last {
                 continue;
             }
-            if other.offset >= offset + bytes {
+            if other.offset >= offset.saturating_add(bytes) {
                 break;
             }
-            offset = offset.max(other.offset + other.bytes);
+            offset = offset.max(other.offset.saturating_add(other.bytes));
         }
         ranges[range].offset = offset;
-        end = end.max(offset + bytes);
+        end = end.max(offset.saturating_add(bytes));
         let at = placed.partition_point(|&other| ranges[other].offset <= offset);
         placed.insert(at, range);
     }

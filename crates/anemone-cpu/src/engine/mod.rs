@@ -51,6 +51,7 @@ pub(crate) fn compile(
     states: &States,
     pool: Arc<ThreadPool>,
 ) -> Result<CpuExecutable, CompileError> {
+    memory::check_room(&function)?;
     anemone_passes::simplify(&mut function);
     fold::fold(&mut function)?;
     anemone_passes::simplify(&mut function);

@@ -73,7 +73,7 @@ pub(crate) fn group(
         let view = graph.view(op);
         let element = match ElementOp::from_view(&view) {
             Some(element) => element.map_err(|error| unsupported(&view, &error))?,
-            None => return single(graph, op),
+            None => return Err(unsupported(&view, &InferError::new("x", "is of an op that no group takes"))),
         };
         let args: SmallVec<[Source; 3]> = ElementOp::operands(&view)
             .into_iter()

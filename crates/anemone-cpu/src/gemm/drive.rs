@@ -190,8 +190,9 @@ impl Job<'_> {
             let i = rest % dim.count;
             rest /= dim.count;
             let [a, b] = if self.turned { [dim.b, dim.a] } else { [dim.a, dim.b] };
-            item.a += i * a;
-            item.b += i * b;
+            // Checked to lie within the operands, but for one without elements, of which nothing is read.
+            item.a = item.a.wrapping_add(i.wrapping_mul(a));
+            item.b = item.b.wrapping_add(i.wrapping_mul(b));
             item.c += i * dim.c;
         }
         item

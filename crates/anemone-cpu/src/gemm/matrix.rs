@@ -162,6 +162,9 @@ impl<'a> MatMut<'a> {
             own.into_iter().chain(batch.iter().map(|dim| (dim.count, dim.c)))
         };
         check_bounds("the output C", self.data.len(), dims())?;
+        if dims().any(|(count, _)| count == 0) {
+            return Ok(());
+        }
         // Visiting the strides from small to large without a buffer: the smallest not yet passed, ties
         // refused below.
         let mut reach = 0usize;

@@ -53,7 +53,8 @@ pub(crate) fn softmax_run<T: Float>(line: &mut [T]) {
 }
 
 per_isa! {
-    fn exp_of[](values: &mut [f32], max: f32) -> () {
+    /// `exp(x - max)`.
+    pub(super) fn exp_of[](values: &mut [f32], max: f32) -> () {
         for value in values {
             *value = exp(*value - max);
         }
@@ -61,7 +62,8 @@ per_isa! {
 }
 
 per_isa! {
-    fn divide[](values: &mut [f32], by: f32) -> () {
+    /// `x / by`.
+    pub(super) fn divide[](values: &mut [f32], by: f32) -> () {
         for value in values {
             *value /= by;
         }

@@ -64,12 +64,10 @@ fn conv_transpose(op: &OpView<'_>) -> Result<Lowered, InferError> {
         return depthwise::lower(op, &geometry, turned, parameters, true);
     }
     let mut parts = Vec::new();
-    let [depth, height, width] = windows.strides;
+    // A stride may pass the last output: phases that begin beyond it are empty.
+    let [depth, height, width] = std::array::from_fn(|i| windows.strides[i].min(windows.input[i]));
     for phase in 0..depth * height * width {
         let first = [phase / (height * width), phase / width % height, phase % width];
-        if (0..3).any(|i| first[i] >= windows.input[i]) {
-            continue;
-        }
         let taps: [Vec<usize>; 3] = std::array::from_fn(|i| {
             let meets = |tap: &usize| phase_offset(&windows, i, first[i], *tap).is_some();
             (0..windows.kernel[i]).filter(meets).collect()

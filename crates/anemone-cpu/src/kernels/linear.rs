@@ -41,6 +41,22 @@ pub(crate) fn constant_elements(constant: &Constant) -> Option<gemm::Operand<'_>
     }
 }
 
+/// The elements from number `count` on; none when there are no more.
+pub(crate) fn skip(data: gemm::Operand<'_>, count: usize) -> gemm::Operand<'_> {
+    match data {
+        gemm::Operand::F32(data) => gemm::Operand::F32(data.get(count..).unwrap_or_default()),
+        gemm::Operand::F16(data) => gemm::Operand::F16(data.get(count..).unwrap_or_default()),
+    }
+}
+
+/// The same of an output.
+pub(crate) fn skip_mut(data: gemm::OperandMut<'_>, count: usize) -> gemm::OperandMut<'_> {
+    match data {
+        gemm::OperandMut::F32(data) => gemm::OperandMut::F32(data.get_mut(count..).unwrap_or_default()),
+        gemm::OperandMut::F16(data) => gemm::OperandMut::F16(data.get_mut(count..).unwrap_or_default()),
+    }
+}
+
 /// Shapes are verified and strides derived from them, so that this tells of a fault of the kernel.
 pub(crate) fn gemm_failed(error: GemmError) -> String {
     format!("the matrix product was refused: {error}")
@@ -102,9 +118,16 @@ fn matmul(op: &OpView<'_>) -> Result<Lowered, InferError> {
         geometry.x_batch = Shape::scalar();
         geometry.y_batch = Shape::scalar();
     }
+    let float = op.output(0).dtype.is_float();
+    for param in ["x", "y"] {
+        // A constant operand may have another type than the result, but not of the other kind.
+        if op.dtype(param)?.is_float() != float {
+            return Err(unsupported(param, op.tensor(param)?));
+        }
+    }
     match op.output(0).dtype {
         DataType::Fp32 | DataType::Fp16 => float_matmul(op, geometry),
-        DataType::Int32 => int_matmul(op, geometry),
+        DataType::Int32 => Ok(int_matmul(geometry)),
         _ => Err(unsupported("x", op.tensor("x")?)),
     }
 }
@@ -142,16 +165,11 @@ fn source<'a>(packed: Option<&'a Packed>, view: View, input: &In<'a>) -> Result<
 }
 
 /// Products of integers wrap; `k` ascending.
-fn int_matmul(op: &OpView<'_>, geometry: MatmulGeometry) -> Result<Lowered, InferError> {
+fn int_matmul(geometry: MatmulGeometry) -> Lowered {
     let batch = batch_dims(&geometry);
     let MatmulGeometry { m, k, n, transpose_x, transpose_y, .. } = geometry;
     let (x, y) = (View::dense(m, k, transpose_x).strides, View::dense(k, n, transpose_y).strides);
-    for param in ["x", "y"] {
-        if op.dtype(param)? != DataType::Int32 {
-            return Err(unsupported(param, op.tensor(param)?));
-        }
-    }
-    Ok(Lowered::new(move |call| {
+    Lowered::new(move |call| {
         let (a, b) = (call.inputs[0].slice::<i32>(), call.inputs[1].slice::<i32>());
         parallel::rows(call.outputs[0].slice::<i32>(), n, k, |row, out| {
             let (mut a_start, mut b_start, mut item) = (row % m * x[0], 0, row / m);
@@ -167,7 +185,7 @@ fn int_matmul(op: &OpView<'_>, geometry: MatmulGeometry) -> Result<Lowered, Infe
             }
         });
         Ok(())
-    }))
+    })
 }
 
 /// `x · weightᵀ + bias`, with a constant weight.
@@ -181,6 +199,11 @@ fn linear(op: &OpView<'_>) -> Result<Lowered, InferError> {
     let constant = |param: &'static str| {
         op.constant(param).cloned().ok_or_else(|| InferError::new(param, "must be a constant"))
     };
+    for param in ["weight", "bias"] {
+        if op.value(param).is_some() && !op.dtype(param)?.is_float() {
+            return Err(unsupported(param, op.tensor(param)?));
+        }
+    }
     let weight = constant("weight")?;
     let bias = op.value("bias").map(|_| constant("bias")).transpose()?;
     let view = View::dense(k, n, true);

@@ -4,7 +4,7 @@ use super::fold::{self, Fold, Sum, SumSquare, SumSquareFrom, TILE};
 use super::reduction::Layout;
 use super::{Call, Float, KernelResult, Lower, Lowered, for_float, operand, parallel};
 use crate::isa::per_isa;
-use mil::ops::normalization::normalized_axes;
+use mil::ops::normalization::{ChannelWindow, channel_window, normalized_axes};
 use mil::{InferError, OpView};
 
 /// The family's kernels.
@@ -190,11 +190,12 @@ impl Fold<f32> for SumSquareFromColumns<'_> {
     }
 }
 
-/// `x / (k + alpha / size * Σ x²)^beta`, the sum over `size` channels: `size / 2` before, the rest from the own one on.
+/// `x / (k + alpha / size * Σ x²)^beta`, the sum over the channels of [`channel_window`], in order.
 fn local_response_norm<T: Float>(op: &OpView<'_>) -> Result<Lowered, InferError> {
     let shape = op.shape("x")?;
-    let (channels, plane): (usize, usize) = (shape[1], shape[2..].iter().product());
-    let size = op.int("size")? as usize;
+    let ChannelWindow { axis, before, after } = channel_window(op)?;
+    let (channels, plane): (usize, usize) = (shape[axis], shape[axis + 1..].iter().product());
+    let size = before + 1 + after;
     let (alpha, beta, k) = (op.float("alpha")?, op.float("beta")?, op.float("k")?);
     let scale = alpha / size as f32;
     let x = operand(op, "x")?;
@@ -202,8 +203,8 @@ fn local_response_norm<T: Float>(op: &OpView<'_>) -> Result<Lowered, InferError>
         let input = call.inputs[x].slice::<T>();
         parallel::rows(call.outputs[0].slice::<T>(), plane, size * 4 + 32, |row, out| {
             let (item, channel) = (row / channels, row % channels);
-            let first = channel.saturating_sub(size / 2);
-            let end = (channel + size.div_ceil(2)).min(channels);
+            let first = channel.saturating_sub(before);
+            let end = (channel + after + 1).min(channels);
             for (position, out) in out.iter_mut().enumerate() {
                 let at = |channel: usize| input[(item * channels + channel) * plane + position].to_f32();
                 let squares: f32 = (first..end).map(|channel| at(channel) * at(channel)).sum();

@@ -18,9 +18,14 @@ pub(crate) static OPS: &[(&str, Lower)] = &[
         any(op, SumSquare, SumSquare, |x, _| x.sqrt(), |x, _| f64::from(x).sqrt() as i32)
     }),
     ("reduce_log_sum", |op| any(op, Sum, Sum, |x, _| x.ln(), |x, _| f64::from(x).ln() as i32)),
-    ("reduce_log_sum_exp", |op| for_float!(op, "x", log_sum_exp)),
+    ("reduce_log_sum_exp", |op| match op.dtype("x")? {
+        DataType::Int32 => int_log_sum_exp(op),
+        _ => for_float!(op, "x", log_sum_exp),
+    }),
     ("reduce_max", |op| any(op, Max, Max, |x, _| x, |x, _| x)),
-    ("reduce_mean", |op| any(op, Sum, Sum, |x, count| x / count as f32, |x, count| x / count.max(1) as i32)),
+    ("reduce_mean", |op| {
+        any(op, Sum, Sum, |x, count| x / count as f32, |x, count| (i64::from(x) / count.max(1) as i64) as i32)
+    }),
     ("reduce_min", |op| any(op, Min, Min, |x, _| x, |x, _| x)),
     ("reduce_prod", |op| any(op, Product, Product, |x, _| x, |x, _| x)),
     ("reduce_sum", |op| any(op, Sum, Sum, |x, _| x, |x, _| x)),
@@ -179,6 +184,25 @@ fn log_sum_exp<T: Float>(op: &OpView<'_>) -> Result<Lowered, InferError> {
     }))
 }
 
+/// The same of integers, computed in `f64` in order and rounded towards zero, as `reduce_log_sum` does.
+fn int_log_sum_exp(op: &OpView<'_>) -> Result<Lowered, InferError> {
+    let layout = layout(op)?;
+    let columns = if layout.inner_reduced { 1 } else { layout.inner };
+    let run = if layout.inner_reduced { layout.inner } else { 1 };
+    Ok(Lowered::new(move |call| {
+        let (input, output) = (call.inputs[0].slice::<i32>(), call.outputs[0].slice::<i32>());
+        parallel::rows(output, 1, layout.reduced_count().saturating_mul(32), |at, out| {
+            let start = layout.kept.offset(at / columns) + at % columns;
+            let runs = (0..layout.reduced.count()).map(|run| start + layout.reduced.offset(run));
+            let values = || runs.clone().flat_map(|start| &input[start..start + run]).map(|&x| f64::from(x));
+            let max = values().fold(f64::NEG_INFINITY, f64::max);
+            let sum: f64 = values().map(|x| (x - max).exp()).sum();
+            out[0] = (max + sum.ln()) as i32;
+        });
+        Ok(())
+    }))
+}
+
 /// Index of the best element along one axis: the first of equal ones, or the first NaN.
 fn arg_reduce(op: &OpView<'_>, better: fn(f32, f32) -> bool) -> Result<Lowered, InferError> {
     let shape = op.shape("x")?;
@@ -301,5 +325,25 @@ mod tests {
         check("reduce_max", |x| x.iter().copied().fold(f64::NEG_INFINITY, f64::max));
         check("reduce_min", |x| x.iter().copied().fold(f64::INFINITY, f64::min));
         check("reduce_log_sum_exp", |x| x.iter().map(|x| x.exp()).sum::<f64>().ln());
+    }
+
+    #[test]
+    fn integers_are_reduced_in_f64_where_floats_would_be_needed() {
+        for axes in [[0], [1], [2]] {
+            let mut case = Case::new("reduce_log_sum_exp");
+            let data: Vec<i32> = (0..24).map(|i| i * 7 % 13 - 3).collect();
+            case.int_operand("x", &[2, 3, 4], &data);
+            case.ints("axes", &axes);
+            let step = [12, 4, 1][axes[0] as usize];
+            let count = [2, 3, 4][axes[0] as usize];
+            let want: Vec<f64> = (0..24 / count)
+                .map(|at| {
+                    let start = at / step * step * count + at % step;
+                    let sum: f64 = (0..count).map(|i| f64::from(data[start + i * step]).exp()).sum();
+                    sum.ln().trunc()
+                })
+                .collect();
+            assert_eq!(case.outputs(DataType::Fp32).unwrap()[0].1, want);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Building, joining, splitting, filling and ordering tensors.
 
-use super::{Lower, tensor_transformation};
+use super::Lower;
 
 mod create;
 mod join;
@@ -15,9 +15,6 @@ pub(crate) static OPS: &[(&str, Lower)] = &[
     ("concat", join::concat),
     ("cumsum", order::cumsum),
     ("fill", create::fill),
-    ("fill_like", create::fill),
-    ("flatten2d", tensor_transformation::plain_copy),
-    ("identity", tensor_transformation::plain_copy),
     ("non_maximum_suppression", suppression::lower),
     ("non_zero", create::non_zero),
     ("one_hot", create::one_hot),

@@ -1,10 +1,10 @@
 //! Attention: products of [`gemm`], softmax in between, in `f32` throughout.
 
+use super::activation::{divide, exp_of};
 use super::fold::{self, Max, Sum};
-use super::linear::{elements, elements_mut, gemm_failed};
+use super::linear::{elements, elements_mut, gemm_failed, skip, skip_mut};
 use super::{Call, KernelResult, Lower, Lowered, operand, parallel};
-use crate::elementwise::math::exp;
-use crate::gemm::{self, BatchDim, GemmOptions, MatMut, MatRef, Operand, OperandMut};
+use crate::gemm::{self, BatchDim, GemmOptions, MatMut, MatRef};
 use crate::isa::per_isa;
 use half::f16;
 use mil::{DataType, InferError, OpView};
@@ -67,7 +67,7 @@ fn attention(op: &OpView<'_>) -> Result<Lowered, InferError> {
     let heads: usize = query[..rank - 2].iter().product();
     let (length, embedding) = (query[rank - 2], query[rank - 1]);
     let (source, width) = (value[rank - 2], value[rank - 1]);
-    let rows = SCORES / (heads * source * 4).max(1);
+    let rows = SCORES / heads.saturating_mul(source).saturating_mul(4).max(1);
     let sizes =
         Sizes { heads, length, source, embedding, width, block: rows.clamp(16, 256).min(length.max(1)) };
     let mask = Mask::of(op, &query[..rank - 1])?;
@@ -77,7 +77,7 @@ fn attention(op: &OpView<'_>) -> Result<Lowered, InferError> {
             .step_by(sizes.block)
             .try_for_each(|first| block(call, sizes, operands, mask.as_ref(), first))
     };
-    Ok(Lowered::new(run).scratch(heads * sizes.block * source * 4))
+    Ok(Lowered::new(run).scratch(heads.saturating_mul(sizes.block * 4).saturating_mul(source)))
 }
 
 /// Rows `first..` of every head's queries.
@@ -124,20 +124,6 @@ fn block(
     gemm::gemm(a, b, c, &GemmOptions { batch: &batch, ..GemmOptions::default() }).map_err(gemm_failed)
 }
 
-fn skip(data: Operand<'_>, count: usize) -> Operand<'_> {
-    match data {
-        Operand::F32(data) => Operand::F32(data.get(count..).unwrap_or_default()),
-        Operand::F16(data) => Operand::F16(data.get(count..).unwrap_or_default()),
-    }
-}
-
-fn skip_mut(data: OperandMut<'_>, count: usize) -> OperandMut<'_> {
-    match data {
-        OperandMut::F32(data) => OperandMut::F32(data.get_mut(count..).unwrap_or_default()),
-        OperandMut::F16(data) => OperandMut::F16(data.get_mut(count..).unwrap_or_default()),
-    }
-}
-
 per_isa! {
     fn scale_row[](scores: &mut [f32], scale: f32) -> () {
         for score in scores {
@@ -168,25 +154,9 @@ fn softmax_row(scores: &mut [f32]) {
     if max == f32::NEG_INFINITY {
         return scores.fill(0.0);
     }
-    exp_row(scores, max);
+    exp_of(scores, max);
     let sum = fold::run(&Sum, scores);
-    divide_row(scores, sum);
-}
-
-per_isa! {
-    fn exp_row[](scores: &mut [f32], max: f32) -> () {
-        for score in scores {
-            *score = exp(*score - max);
-        }
-    }
-}
-
-per_isa! {
-    fn divide_row[](scores: &mut [f32], sum: f32) -> () {
-        for score in scores {
-            *score /= sum;
-        }
-    }
+    divide(scores, sum);
 }
 
 #[cfg(test)]

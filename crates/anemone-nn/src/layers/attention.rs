@@ -244,9 +244,16 @@ impl Module for MultiheadAttention {
 
 /// `[T, T]`: 0 where the column is not after the row, [`MASKED`] elsewhere.
 fn causal_mask(g: &mut Graph, length: usize) -> Result<ValueId, NnError> {
-    let element = |at: usize| if at % length <= at / length { 0.0f32 } else { MASKED };
-    let mask = (0..length * length).map(element).collect();
-    Ok(g.constant(Constant::new([length, length], mask)?))
+    g.shared_constant(format!("causal mask {length}"), || {
+        let mut mask: Vec<f32> = Vec::new();
+        let size = length.saturating_mul(length);
+        mask.try_reserve_exact(size).map_err(|error| {
+            let message = format!("cannot mask sequences of {length}: {error}; shorter ones need less");
+            NnError::config("MultiheadAttention", message)
+        })?;
+        mask.extend((0..size).map(|at| if at % length <= at / length { 0.0 } else { MASKED }));
+        Ok(Constant::new([length, length], mask)?)
+    })
 }
 
 /// Cosines and sines, `[T, head_dim]`, and the matrix that exchanges the members of each pair.
@@ -272,9 +279,13 @@ impl Rope {
             let frequency = 1.0 / (self.theta as f64).powf(pair as f64 / head_dim as f64);
             (at / head_dim) as f64 * f64::from(frequency as f32)
         };
-        let table = |f: fn(f64) -> f64| (0..length * head_dim).map(|at| f(angle(at)) as f32).collect();
-        let mut cos = g.constant(Constant::new([length, head_dim], table(f64::cos))?);
-        let mut sin = g.constant(Constant::new([length, head_dim], table(f64::sin))?);
+        let mut table = |name: &str, function: fn(f64) -> f64| {
+            g.shared_constant(format!("rope {name} {} {length} {head_dim}", self.theta), || {
+                let table = (0..length * head_dim).map(|at| function(angle(at)) as f32).collect();
+                Ok(Constant::new([length, head_dim], table)?)
+            })
+        };
+        let (mut cos, mut sin) = (table("cos", f64::cos)?, table("sin", f64::sin)?);
         if let Some(positions) = positions {
             cos = g.op("gather").arg("x", cos).arg("indices", positions).int("axis", 0).one()?;
             sin = g.op("gather").arg("x", sin).arg("indices", positions).int("axis", 0).one()?;
@@ -285,8 +296,10 @@ impl Rope {
             (row, column) if row % 2 == 0 && column == row + 1 => 1.0,
             _ => 0.0,
         };
-        let matrix = (0..head_dim * head_dim).map(exchange).collect();
-        let exchange = g.constant(Constant::new([head_dim, head_dim], matrix)?);
+        let exchange = g.shared_constant(format!("rope exchange {head_dim}"), || {
+            let matrix = (0..head_dim * head_dim).map(exchange).collect();
+            Ok(Constant::new([head_dim, head_dim], matrix)?)
+        })?;
         Ok(Angles { cos, sin, exchange })
     }
 

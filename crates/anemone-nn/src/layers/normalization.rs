@@ -25,11 +25,18 @@ impl Module for LayerNorm {
         check_last(g, "LayerNorm", x, self.normalized_shape)?;
         let normalized =
             g.op("layer_norm").arg("x", x).ints("axes", &[-1]).float("epsilon", self.eps).one()?;
-        let weight = g.parameter("weight", &[self.normalized_shape], Init::Ones)?;
-        let bias = g.parameter("bias", &[self.normalized_shape], Init::Zeros)?;
-        let scaled = g.mul(normalized, weight)?;
-        Ok(g.add(scaled, bias)?)
+        affine(g, normalized, &[self.normalized_shape])
     }
+}
+
+/// `x * weight + bias`, both vectors seen as tensors of this shape. They start as one and zero.
+fn affine(g: &mut Graph, x: ValueId, shape: &[usize]) -> Result<ValueId, NnError> {
+    let size = shape.iter().product();
+    let weight = g.parameter("weight", &[size], Init::Ones)?;
+    let bias = g.parameter("bias", &[size], Init::Zeros)?;
+    let (weight, bias) = (g.reshape(weight, shape)?, g.reshape(bias, shape)?);
+    let scaled = g.mul(x, weight)?;
+    Ok(g.add(scaled, bias)?)
 }
 
 /// `x / sqrt(mean(x²) + eps) * weight` over the last dimension (Zhang and Sennrich, 2019).
@@ -177,10 +184,6 @@ impl Module for GroupNorm {
         let normalized = g.reshape(normalized, &shape)?;
         let mut per_channel = vec![1; shape.len()];
         per_channel[1] = channels;
-        let weight = g.parameter("weight", &[channels], Init::Ones)?;
-        let bias = g.parameter("bias", &[channels], Init::Zeros)?;
-        let (weight, bias) = (g.reshape(weight, &per_channel)?, g.reshape(bias, &per_channel)?);
-        let scaled = g.mul(normalized, weight)?;
-        Ok(g.add(scaled, bias)?)
+        affine(g, normalized, &per_channel)
     }
 }

@@ -22,11 +22,15 @@ pub trait Data: Send {
     /// The training batch of an iteration, counted from 0.
     fn train_batch(&self, iteration: u64) -> Result<Batch, NnError>;
 
-    /// Number of held-out batches.
-    fn eval_batches(&self) -> usize;
+    /// Number of held-out batches; without any there is nothing to evaluate on.
+    fn eval_batches(&self) -> usize {
+        0
+    }
 
-    /// A held-out batch.
-    fn eval_batch(&self, index: usize) -> Result<Batch, NnError>;
+    /// The held-out batch of that number, below [`Data::eval_batches`].
+    fn eval_batch(&self, index: usize) -> Result<Batch, NnError> {
+        Err(NnError::config(format!("held-out batch {index}"), "does not exist: the data has no such part"))
+    }
 
     /// What an example is called (`tokens`, `images`).
     fn unit(&self) -> &'static str;

@@ -2,7 +2,7 @@
 
 use super::Rule::{self, Vjp};
 use super::context::{Done, Gradient, RuleError};
-use mil::ops::normalization::normalized_axes;
+use mil::ops::normalization::{ChannelWindow, channel_window, normalized_axes};
 use mil::{BuildError, Constant, ValueId};
 
 pub(super) static RULES: &[(&str, Rule)] = &[
@@ -156,45 +156,47 @@ fn l2_norm(g: &mut Gradient<'_>) -> Done {
 /// `dx = dy d^(-β) - 2αβ/size · x · Sᵀ(dy y / d)`.
 fn local_response_norm(g: &mut Gradient<'_>) -> Done {
     let (x, y, dy) = (g.arg("x")?, g.y(), g.dy()?);
-    let size = g.view().int("size")?;
+    let window = channel_window(&g.view())?;
     let (alpha, beta, k) = (g.float("alpha")?, g.float("beta")?, g.float("k")?);
-    let ratio = alpha / size as f32;
+    let ratio = alpha / (window.before + 1 + window.after) as f32;
     let squares = g.f.unary("square", x)?;
-    let sums = neighbours(g, squares, size, false)?;
+    let sums = neighbours(g, squares, window)?;
     let scaled = g.f.mul(sums, ratio)?;
     let d = g.f.add(scaled, k)?;
     let power = g.f.pow(d, -beta)?;
     let direct = g.f.mul(dy, power)?;
     let product = g.f.mul(dy, y)?;
     let quotient = g.f.real_div(product, d)?;
-    let sums = neighbours(g, quotient, size, true)?;
+    let ChannelWindow { axis, before, after } = window;
+    let sums = neighbours(g, quotient, ChannelWindow { axis, before: after, after: before })?;
     let weighted = g.f.mul(sums, x)?;
     let indirect = g.f.mul(weighted, 2.0 * beta * ratio)?;
     let dx = g.f.sub(direct, indirect)?;
     g.give("x", dx)
 }
 
-/// Sums over the `size` nearest channels of `[N, C, …]`, as a product with a band of ones.
-fn neighbours(
-    g: &mut Gradient<'_>,
-    value: ValueId,
-    size: i64,
-    transposed: bool,
-) -> Result<ValueId, RuleError> {
+/// Most channels for which [`neighbours`] makes its band, which has as many entries as their square.
+const MOST_CHANNELS: usize = 1 << 12;
+
+/// Sums over the channels of a window, as a product with a band of ones.
+fn neighbours(g: &mut Gradient<'_>, value: ValueId, window: ChannelWindow) -> Result<ValueId, RuleError> {
+    let ChannelWindow { axis, before, after } = window;
     let shape = g.shape(value);
-    let channels = shape[1];
-    let half = size / 2;
-    let band: Vec<f32> = (0..channels * channels)
-        .map(|i| {
-            let distance = (i % channels) as i64 - (i / channels) as i64;
-            f32::from(u8::from((-half..=half).contains(&distance)))
-        })
-        .collect();
+    let channels = shape[axis];
+    if channels > MOST_CHANNELS {
+        let message =
+            format!("{channels} channels are too many: a gradient is made for up to {MOST_CHANNELS}");
+        return Err(RuleError::Unsupported(message));
+    }
+    let within = |channel: usize, other: usize| other + before >= channel && other <= channel + after;
+    let band: Vec<f32> =
+        (0..channels * channels).map(|i| f32::from(u8::from(within(i / channels, i % channels)))).collect();
     let band = Constant::new([channels, channels], band).map_err(BuildError::from)?;
     let band = g.f.constant(band);
     let dtype = g.dtype(value);
     let band = g.f.cast(band, dtype)?;
-    let flat = g.f.reshape(value, &[shape[0], channels, shape[2..].iter().product()])?;
-    let sums = g.f.matmul(band, flat, transposed, false)?;
+    let product = |dims: &[usize]| dims.iter().product::<usize>();
+    let flat = g.f.reshape(value, &[product(&shape[..axis]), channels, product(&shape[axis + 1..])])?;
+    let sums = g.f.matmul(band, flat, false, false)?;
     Ok(g.f.reshape(sums, &shape)?)
 }

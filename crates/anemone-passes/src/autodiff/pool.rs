@@ -10,8 +10,25 @@ use mil::{BuildError, Constant, FunctionBuilder, Shape, ValueId};
 pub(super) static RULES: &[(&str, Rule)] =
     &[("avg_pool", Vjp(avg_pool)), ("l2_pool", Vjp(l2_pool)), ("max_pool", Vjp(max_pool))];
 
-fn avg_pool(g: &mut Gradient<'_>) -> Done {
+/// Most elements of a window for which gradients are made: they hold a constant as large as the window.
+const LARGEST: usize = 1 << 24;
+/// The same for `max_pool`, whose gradient is made of a few operations for every element of the window.
+const LARGEST_MAX: usize = 1 << 12;
+
+/// The windows of the operation, which must not have more than `most` elements each.
+fn windows(g: &Gradient<'_>, most: usize) -> Result<Spatial, RuleError> {
     let spatial = geometry(&g.view())?;
+    if spatial.window() <= most {
+        return Ok(spatial);
+    }
+    let kernel = Shape::new(&spatial.kernel);
+    let message =
+        format!("a window of {kernel} is too large: its gradient is made for up to {most} elements");
+    Err(RuleError::Unsupported(message))
+}
+
+fn avg_pool(g: &mut Gradient<'_>) -> Done {
+    let spatial = windows(g, LARGEST)?;
     let exclude = g.view().bool("exclude_padding_from_average")?;
     let dy = g.dy()?;
     let shares = shares(&spatial, exclude);
@@ -51,7 +68,7 @@ fn shares(spatial: &Spatial, exclude: bool) -> Vec<f32> {
 
 /// `y = sqrt(Σ x²)`: `dx = x · Σ dy / y`, and nothing from windows of zeros.
 fn l2_pool(g: &mut Gradient<'_>) -> Done {
-    let spatial = geometry(&g.view())?;
+    let spatial = windows(g, LARGEST)?;
     let (x, y, dy) = (g.arg("x")?, g.y(), g.dy()?);
     let quotient = g.f.real_div(dy, y)?;
     let zero = g.f.equal(y, 0.0)?;
@@ -135,7 +152,7 @@ fn constant_like(
 /// The first largest element of each window takes the cotangent. Window offset by window offset, in row-major order:
 /// those outputs that equal the element at this offset give their cotangent away, and have none left for later offsets.
 fn max_pool(g: &mut Gradient<'_>) -> Done {
-    let spatial = geometry(&g.view())?;
+    let spatial = windows(g, LARGEST_MAX)?;
     let (x, y, dy) = (g.arg("x")?, g.y(), g.dy()?);
     let lowest = -largest(g.dtype(x));
     let source = window::padded(g.f, x, &spatial, lowest)?;

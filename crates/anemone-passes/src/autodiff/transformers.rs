@@ -46,17 +46,32 @@ fn attention(g: &mut Gradient<'_>) -> Done {
 fn probabilities(g: &mut Gradient<'_>, scaled: ValueId, key: ValueId) -> Result<ValueId, RuleError> {
     let mut scores = g.f.matmul(scaled, key, false, true)?;
     let dtype = g.dtype(scores);
+    let mut kept = None;
     if let Some(mask) = g.view().value("attn_mask") {
-        scores = if g.dtype(mask) == DataType::Bool {
-            // The lowest finite number instead of -∞: a row without any key then stays finite.
-            let lowest = g.f.float(dtype, -largest(dtype));
-            g.f.select(mask, scores, lowest)?
+        if g.dtype(mask) == DataType::Bool {
+            kept = Some(mask);
         } else {
+            kept = finite_where(g, mask)?;
             let mask = g.f.cast(mask, dtype)?;
-            g.f.add(scores, mask)?
-        };
+            scores = g.f.add(scores, mask)?;
+        }
     }
-    Ok(g.f.op("softmax").arg("x", scores).int("axis", -1).one()?)
+    let Some(kept) = kept else { return Ok(g.f.op("softmax").arg("x", scores).int("axis", -1).one()?) };
+    // The lowest finite number instead of -∞ keeps a row without any key finite, and zeros then say what the forward
+    // pass says of such a row: that it attends to nothing.
+    let lowest = g.f.float(dtype, -largest(dtype));
+    let scores = g.f.select(kept, scores, lowest)?;
+    let p = g.f.op("softmax").arg("x", scores).int("axis", -1).one()?;
+    g.keep_where(kept, p)
+}
+
+/// Where a float mask is not -∞; `None` for a constant that never is.
+fn finite_where(g: &mut Gradient<'_>, mask: ValueId) -> Result<Option<ValueId>, RuleError> {
+    let constant = g.f.function().constant(mask).and_then(|constant| constant.to_f32());
+    if constant.is_some_and(|values| !values.contains(&f32::NEG_INFINITY)) {
+        return Ok(None);
+    }
+    Ok(Some(g.f.greater(mask, f32::NEG_INFINITY)?))
 }
 
 /// Adds a gradient after summing over the axes along which the argument was broadcast.

@@ -101,6 +101,7 @@ fn check_windows(spatial: &Spatial) -> Result<(), InferError> {
 }
 
 fn infer_pool(op: &OpView<'_>) -> Inferred {
+    op.bool("exclude_padding_from_average")?;
     let (x, spatial) = (op.tensor("x")?, geometry(op)?);
     one(x.with_shape(x.shape[..2].iter().chain(&spatial.output).copied().collect::<Shape>()))
 }

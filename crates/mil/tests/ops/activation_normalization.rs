@@ -46,9 +46,11 @@ fn elementwise_parameters() {
         ("select", "cond: bool[2,1]; a: fp32[3]; b: fp32[]", "fp32[2,3]"),
         ("add", "x: int32[2,1]; y: int32[3]", "int32[2,3]"),
         ("less", "x: fp16[2]; y: fp16[]", "bool[2]"),
+        ("equal", "x: int32[2]; y: int32[3,1]", "bool[3,2]"),
     ]);
     gives_in(Opset::Ios16, &[("clip", "x: fp32[2]; alpha = 1.5; beta = 0.5", "fp32[2]")]);
     refuses(&[
+        ("not_equal", "x: bool[2]; y: bool[2]", "has element type bool"),
         ("clip", "x: fp32[2]; alpha = 1.5; beta = 0.5", "`alpha` is 1.5, but must be less than `beta`, 0.5"),
         ("clip", "x: fp32[2]; alpha = [0.5, 0.5]; beta = 1.5", "`alpha` must be one number"),
         ("cast", "x: fp32[2]; dtype = \"fp64\"", "`dtype` is \"fp64\""),

@@ -159,7 +159,7 @@ fn arguments(dice: &mut Dice, f: &mut FunctionBuilder, op: Op) -> Vec<Arg> {
 }
 
 /// A program of random operations, and the names of the ops that it has.
-fn program(seed: u64) -> (Function, BTreeSet<&'static str>) {
+pub(crate) fn program(seed: u64) -> (Function, BTreeSet<&'static str>) {
     let mut dice = Dice(seed);
     let mut f = FunctionBuilder::new(
         "main",

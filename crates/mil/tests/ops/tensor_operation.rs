@@ -32,6 +32,7 @@ fn joining_and_splitting() {
         ("concat", "values: (fp32[2,3], fp32[1,3]); axis = 0; interleave = true", "must have shape [2, 3]"),
         ("concat", "values: (fp32[2], fp32[2]); axis = 1", "axes -1 to 0"),
         ("concat", "values: (fp32[], fp32[2]); axis = 0", "a scalar has no axes"),
+        ("concat", "values: (fp32[], fp32[]); axis = 1", "axes -1 to 0"),
         ("stack", "values: (fp32[2], fp32[3]); axis = 0", "has shape [3] in place 1"),
         ("stack", "values: (fp32[2]); axis = 2", "axes -2 to 1"),
         ("split", "x: fp32[6]; axis = 0", "as is `split_sizes`"),
@@ -132,6 +133,8 @@ fn ordering() {
         ("argsort", "x: fp32[2,3]; axis = 2", "axes -2 to 1"),
         ("band_part", "x: fp32[3]", "rank 2 or more"),
         ("cumsum", "x: fp32[2,3]; axis = -2", "use 0"),
+        ("cumsum", "x: fp32[2,3]; axis = 0; reverse = [true, false]", "`reverse` must be one bool"),
+        ("argsort", "x: fp32[2,3]; ascending = [true, false]", "`ascending` must be one bool"),
         ("topk", "x: fp32[2,5]; k = 6", "axis 1 of `x` has size 5"),
         ("topk", "x: fp32[2,5]; k = 0", "must be 1 or more"),
         (

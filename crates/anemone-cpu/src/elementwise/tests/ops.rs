@@ -274,7 +274,6 @@ fn logic_and_choice() {
     binary("logical_and", Bool, &[(f, f, f), (f, t, f), (t, f, f), (t, t, t)]);
     binary("logical_or", Bool, &[(f, f, f), (f, t, t), (t, f, t), (t, t, t)]);
     binary("logical_xor", Bool, &[(f, f, f), (f, t, t), (t, f, t), (t, t, f)]);
-    binary("equal", Bool, &[(f, f, t), (f, t, f)]);
     let not = apply("logical_not", &[2], vec![("x", Given::Input(vec![f, t], Bool))]);
     assert_eq!(not.1, [t, f]);
     for dtype in [Fp32, Fp16, Int32, Bool] {

@@ -6,7 +6,7 @@ use crate::gemm::{
     self, BatchDim, Bias, GemmOptions, MatMut, MatRef, Operand, OperandMut, Packed, Side, Source,
 };
 use crate::kernels::copy::{Axis, StridedCopy};
-use crate::kernels::linear::{constant_elements, elements, gemm_failed};
+use crate::kernels::linear::{constant_elements, elements, gemm_failed, skip, skip_mut};
 use crate::kernels::{Call, In, KernelResult, Lowered, Out, operand, parallel};
 use half::f16;
 use mil::ops::conv::ConvGeometry;
@@ -381,20 +381,6 @@ fn place(
     let axes = axes.map(|(count, from, to)| Axis { count, from: from as isize, to: to as isize });
     let start = (0..3).map(|i| first[i] * to[i]).sum();
     Some((StridedCopy::new(size, axes), start))
-}
-
-fn skip(data: Operand<'_>, count: usize) -> Operand<'_> {
-    match data {
-        Operand::F32(data) => Operand::F32(data.get(count..).unwrap_or_default()),
-        Operand::F16(data) => Operand::F16(data.get(count..).unwrap_or_default()),
-    }
-}
-
-fn skip_mut(data: OperandMut<'_>, count: usize) -> OperandMut<'_> {
-    match data {
-        OperandMut::F32(data) => OperandMut::F32(data.get_mut(count..).unwrap_or_default()),
-        OperandMut::F16(data) => OperandMut::F16(data.get_mut(count..).unwrap_or_default()),
-    }
 }
 
 fn whole<'a>(output: &'a mut Out<'_>) -> OperandMut<'a> {

@@ -41,7 +41,7 @@ pub(super) fn fill_bytes(memory: &mut [u8], (bytes, size): ([u8; 4], usize)) {
     }
 }
 
-/// `fill` and `fill_like`.
+/// `fill`. (`fill_like` is elementwise.)
 pub(super) fn fill(op: &OpView<'_>) -> Result<Lowered, InferError> {
     let element = bytes_of(op.output(0), op.constant("value"), 0.0)?;
     Ok(Lowered::new(move |call| {
@@ -82,8 +82,8 @@ pub(super) fn range_1d(op: &OpView<'_>) -> Result<Lowered, InferError> {
         DataType::Int32 => {
             let (start, step) = (op.int("start")? as i32, op.int("step")? as i32);
             Ok(Lowered::new(move |call| {
-                let out = call.outputs[0].slice::<i32>().iter_mut().zip(0i32..);
-                out.for_each(|(out, i)| *out = start.wrapping_add(step.wrapping_mul(i)));
+                let out = call.outputs[0].slice::<i32>().iter_mut().enumerate();
+                out.for_each(|(i, out)| *out = start.wrapping_add(step.wrapping_mul(i as i32)));
                 Ok(())
             }))
         }

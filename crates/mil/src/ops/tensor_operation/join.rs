@@ -18,6 +18,7 @@ pub(super) fn concat(op: &OpView<'_>) -> Inferred {
     let (first, shapes) = tuple(op)?;
     let interleave = op.bool("interleave")?;
     if first.shape.rank() == 0 && shapes.iter().all(|shape| shape.rank() == 0) {
+        axis(op, "axis", 1)?;
         return one(first.with_shape([shapes.len()]));
     }
     let axis = axis(op, "axis", first.shape.rank())?;

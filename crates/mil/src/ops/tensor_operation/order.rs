@@ -7,6 +7,7 @@ use crate::{DataType, InferError, OpView, TensorType, Type};
 pub(super) fn argsort(op: &OpView<'_>) -> Inferred {
     let x = op.tensor("x")?;
     axis(op, "axis", x.shape.rank())?;
+    op.bool("ascending")?;
     one(x.with_dtype(DataType::Int32))
 }
 
@@ -23,6 +24,8 @@ pub(super) fn cumsum(op: &OpView<'_>) -> Inferred {
     if given < -1 {
         return Err(InferError::new("axis", format!("is {given}, but of negative axes only -1; use {axis}")));
     }
+    op.bool("exclusive")?;
+    op.bool("reverse")?;
     same_as_x(op)
 }
 

@@ -1,0 +1,159 @@
+//! What `--help` says beside the options: examples first, then what one wants to know next.
+
+use crate::defaults;
+
+/// What the command is, in a line.
+pub(crate) const ABOUT: &str =
+    "Train, evaluate and run neural networks for the Apple Neural Engine, from any machine";
+
+/// Below the commands.
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  anemone train stories                             a transformer learns to write small stories
+  anemone train cifar                               a CNN learns to tell shapes apart
+  anemone train stories --data shakespeare.txt      character by character, from any text
+  anemone generate runs/stories --prompt \"One day\"  let it write
+  anemone eval runs/stories                         its loss on text it never saw
+  anemone train --resume runs/stories               go on after Ctrl-C, a crash or a power cut
+  anemone run model.mlpackage --input in.npz        a Core ML model, on any machine
+  anemone inspect model.mlpackage                   what it is made of
+
+Each command's --help has more.
+
+Exit codes: 0 done, 1 it did not work out, 2 wrong usage, 130 stopped by Ctrl-C.
+ANEMONE_LOG=info (or debug) tells on standard error what happens inside.";
+
+/// Below the options of `anemone train`. Lines are no wider than 80 columns, and paragraphs are one line each,
+/// for the terminal to wrap.
+pub(crate) fn train() -> String {
+    format!(
+        "\
+Examples:
+  anemone train stories                            no download, a few minutes
+  anemone train stories --dtype fp16 --out half    half precision, loss scaling
+  anemone train stories --data shakespeare.txt     any UTF-8 text, by characters
+  anemone train stories --data tok32000/ --preset 15m
+                                                   uint16 tokens of TinyStories
+  anemone train cifar --data cifar-10-batches-bin  CIFAR-10's binary version
+  anemone train mlp --data fashion-mnist           (Fashion-)MNIST, .gz too
+  anemone train stories --json | jq '.values.loss // empty'
+                                                   one JSON object per event
+  anemone train --resume runs/stories              go on where it was stopped
+  anemone train --resume runs/stories --steps 900  and further than was planned
+
+What is chosen when nothing is:
+{}
+  Warm-up takes at most a tenth of a run. All use adamw, --eval-every {}, --eval-batches {} and --save-every {}.
+
+Ctrl-C saves and leaves (exit code 130); a second one leaves at once. A run that was stopped, or killed, and resumed ends with the same weights, bit for bit, as one that never stopped. Beyond its planned end a run keeps the last learning rate of its schedule.
+
+A run's folder holds its states (states.safetensors, with PyTorch's names), config.json, the tokenizer, a log (log.jsonl) and a picture of the losses (curve.svg).",
+        defaults::table(),
+        defaults::TALES_RUN.eval_every,
+        defaults::TALES_RUN.eval_batches,
+        defaults::TALES_RUN.save_every,
+    )
+}
+
+/// Below the options of `anemone generate`.
+pub(crate) const GENERATE_EXAMPLES: &str = "\
+Examples:
+  anemone generate runs/stories --prompt \"Once upon a time\"
+  anemone generate runs/stories --prompt \"One day\" --temperature 0
+  anemone generate runs/stories --seed 7 --top-p 0.95 --tokens 400
+  anemone generate stories15M.bin --tokenizer tokenizer.bin --prompt \"Lily\"
+  anemone generate runs/stories --prompt \"One day\" --json | jq .text
+
+The same prompt, options and --seed write the same text; another --seed writes another. Without a prompt, models with a token for the beginning of a text begin one; character models need at least one character.";
+
+/// Below the options of `anemone eval`.
+pub(crate) const EVAL_EXAMPLES: &str = "\
+Examples:
+  anemone eval runs/stories                      all held-out stories
+  anemone eval runs/cifar                        loss and accuracy on held-out images
+  anemone eval runs/stories --data other.txt     on a text of your own
+  anemone eval runs/stories --json | jq .loss";
+
+#[cfg(test)]
+mod tests {
+    use super::{EVAL_EXAMPLES, EXAMPLES, GENERATE_EXAMPLES};
+    use crate::args::Cli;
+    use clap::{CommandFactory, Parser};
+
+    /// The words of a command line with double quotes, up to a pipe or to the explanation after two spaces.
+    fn words(example: &str) -> Vec<String> {
+        let command = example.split("  ").next().unwrap_or_default().split(" | ").next().unwrap_or_default();
+        let quoted = |(at, part): (usize, &str)| match at % 2 {
+            0 => part.split_whitespace().map(str::to_string).collect(),
+            _ => vec![part.to_string()],
+        };
+        command.split('"').enumerate().flat_map(quoted).collect()
+    }
+
+    #[test]
+    fn every_example_is_a_command() {
+        let train = super::train();
+        let mut count = 0;
+        for text in [EXAMPLES, GENERATE_EXAMPLES, EVAL_EXAMPLES, &train] {
+            for example in text.lines().filter_map(|line| line.strip_prefix("  anemone ")) {
+                let words = words(&format!("anemone {example}"));
+                assert!(Cli::try_parse_from(&words).is_ok(), "{words:?}");
+                count += 1;
+            }
+        }
+        assert!(count >= 20, "{count} examples");
+    }
+
+    #[test]
+    fn help_fits_a_terminal() {
+        let train = super::train();
+        for line in [EXAMPLES, GENERATE_EXAMPLES, EVAL_EXAMPLES, &train].iter().flat_map(|text| text.lines())
+        {
+            // Paragraphs are wrapped by clap; what is indented is laid out by hand.
+            assert!(
+                !line.starts_with("  ") || line.starts_with("  Warm-up") || line.chars().count() <= 80,
+                "{line}"
+            );
+        }
+        Cli::command().debug_assert();
+    }
+}
+
+/// Below the options of `anemone inspect`.
+pub(crate) const INSPECT_EXAMPLES: &str = "\
+Examples:
+  anemone inspect model.mlpackage                inputs, outputs, states, ops, the largest weights
+  anemone inspect model.mlpackage --mil | less   its program as MIL text, weights left out
+  anemone inspect model.mlmodelc --json | jq .weights";
+
+/// Below the options of `anemone verify`.
+pub(crate) const VERIFY_EXAMPLES: &str = "\
+Examples:
+  anemone verify model.mlpackage                 exit code 0 if it is valid; else 1, and every fault
+  anemone verify kernel.mil --json | jq .faults";
+
+/// Below the options of `anemone diff`.
+pub(crate) const DIFF_EXAMPLES: &str = "\
+Examples:
+  anemone diff before.mlpackage after.mlpackage  exit code 0 if they are the same, 1 if they differ
+  anemone diff a.mlpackage b.mil --json | jq .weights";
+
+/// Below the options of `anemone convert`.
+pub(crate) const CONVERT_EXAMPLES: &str = "\
+Examples:
+  anemone convert model.mlpackage model.mil      MIL text, and its weights in model.weights.bin
+  anemone convert model.mil model.mlpackage      and back
+  anemone convert model.mlmodelc model.mlpackage --force";
+
+/// Below the options of `anemone run`.
+pub(crate) const RUN_EXAMPLES: &str = "\
+Examples:
+  anemone run model.mlpackage --input in.npz                        a summary of every output
+  anemone run model.mlpackage --input in.npz --output out.npz       every output, by name
+  anemone run classifier.mlpackage --input cat.png                  an image, for an image input
+  anemone run model.mlpackage --input ids=ids.npy,mask=mask.npy     one file for each input
+  anemone run decoder.mlpackage --input 0.npz --input 1.npz         in order; states carry over
+  anemone run model.mlpackage --function prefill --input in.npz     one of several functions
+
+Inputs are matched by name; an .npy or an image needs no name where the model has one input. Integers and floats are
+converted where nothing is lost but precision. Flexible shapes are bound to those of the arrays.";
