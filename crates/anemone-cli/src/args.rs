@@ -47,6 +47,40 @@ Examples:
   anemone eval runs/stories --data other.txt     on a text of your own
   anemone eval runs/stories --json | jq .loss";
 
+const INSPECT_EXAMPLES: &str = "\
+Examples:
+  anemone inspect model.mlpackage                inputs, outputs, states, ops, the largest weights
+  anemone inspect model.mlpackage --mil | less   its program as MIL text, weights left out
+  anemone inspect model.mlmodelc --json | jq .weights";
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  anemone verify model.mlpackage                 exit code 0 if it is valid; else 1, and every fault
+  anemone verify kernel.mil --json | jq .faults";
+
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  anemone diff before.mlpackage after.mlpackage  exit code 0 if they are the same, 1 if they differ
+  anemone diff a.mlpackage b.mil --json | jq .weights";
+
+const CONVERT_EXAMPLES: &str = "\
+Examples:
+  anemone convert model.mlpackage model.mil      MIL text, and its weights in model.weights.bin
+  anemone convert model.mil model.mlpackage      and back
+  anemone convert model.mlmodelc model.mlpackage --force";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  anemone run model.mlpackage --input in.npz                        a summary of every output
+  anemone run model.mlpackage --input in.npz --output out.npz       every output, by name
+  anemone run classifier.mlpackage --input cat.png                  an image, for an image input
+  anemone run model.mlpackage --input ids=ids.npy,mask=mask.npy     one file for each input
+  anemone run decoder.mlpackage --input 0.npz --input 1.npz         in order; states carry over
+  anemone run model.mlpackage --function prefill --input in.npz     one of several functions
+
+Inputs are matched by name; an .npy or an image needs no name where the model has one input. Integers and floats are
+converted where nothing is lost but precision. Flexible shapes are bound to those of the arrays.";
+
 /// The whole command line.
 #[derive(Debug, Parser)]
 #[command(name = "anemone", version, about = ABOUT, after_help = EXAMPLES, disable_help_subcommand = true)]
@@ -72,6 +106,21 @@ pub(crate) enum Command {
     /// Measure a model on held-out data
     #[command(after_help = EVAL_EXAMPLES)]
     Eval(EvalArgs),
+    /// Tell what a model is made of
+    #[command(after_help = INSPECT_EXAMPLES)]
+    Inspect(InspectArgs),
+    /// Check a model against MIL's rules
+    #[command(after_help = VERIFY_EXAMPLES)]
+    Verify(VerifyArgs),
+    /// Compare two models, programs and weights
+    #[command(after_help = DIFF_EXAMPLES)]
+    Diff(DiffArgs),
+    /// Write a model in another form
+    #[command(after_help = CONVERT_EXAMPLES)]
+    Convert(ConvertArgs),
+    /// Run a Core ML model on arrays or images
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArgs),
 }
 
 /// What is trained.
@@ -472,4 +521,81 @@ impl FreshArgs {
         ];
         flags.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)
     }
+}
+
+/// `anemone run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// A .mlpackage, .mlmodelc or .mlmodel of the ML Program kind, or MIL text (.mil)
+    pub(crate) model: PathBuf,
+
+    /// The function to run; the model's default without it
+    #[arg(long)]
+    pub(crate) function: Option<String>,
+
+    /// An .npz, .npy or image; or NAME=FILE,NAME=FILE. Several run one after the other
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: Vec<String>,
+
+    /// Write the results to this .npz: of the last run, or one file for each input
+    #[arg(long, value_name = "NPZ")]
+    pub(crate) output: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+/// `anemone inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// A .mlpackage, .mlmodelc or .mlmodel of the ML Program kind, or MIL text (.mil)
+    pub(crate) model: PathBuf,
+
+    /// Print the program as MIL text instead, weights left out
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) mil: bool,
+}
+
+/// `anemone verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// A .mlpackage, .mlmodelc or .mlmodel of the ML Program kind, or MIL text (.mil)
+    pub(crate) model: PathBuf,
+}
+
+/// `anemone diff`.
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// A model in any form
+    pub(crate) a: PathBuf,
+
+    /// Another one
+    pub(crate) b: PathBuf,
+}
+
+/// The dialects of MIL text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DialectName {
+    /// Scalars wrapped: compilers of every generation read it
+    Ios16,
+    /// Scalars bare: what coremlc writes for ios18
+    Ios18,
+}
+
+/// `anemone convert`.
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArgs {
+    /// A model in any form: .mlpackage, .mlmodelc, .mlmodel or .mil
+    pub(crate) model: PathBuf,
+
+    /// What to write: a name that ends in .mlpackage or .mil
+    pub(crate) output: PathBuf,
+
+    /// Dialect of MIL text [default: what coremlc writes for the program's opset]
+    #[arg(long)]
+    pub(crate) dialect: Option<DialectName>,
+
+    /// Replace what stands there
+    #[arg(long)]
+    pub(crate) force: bool,
 }

@@ -1,5 +1,7 @@
 //! How a command fails: what it prints and how it exits.
 
+use anemone::ModelError;
+use anemone::arrays::ArrayError;
 use anemone::nn::NnError;
 use anemone::nn::data::DataError;
 use anemone::nn::tokenizer::TokenizerError;
@@ -110,6 +112,24 @@ impl From<DataError> for CliError {
 
 impl From<TokenizerError> for CliError {
     fn from(error: TokenizerError) -> CliError {
+        CliError::failed(error.to_string())
+    }
+}
+
+impl From<ModelError> for CliError {
+    fn from(error: ModelError) -> CliError {
+        CliError::failed(error.to_string())
+    }
+}
+
+impl From<anemone::mlpackage::Error> for CliError {
+    fn from(error: anemone::mlpackage::Error) -> CliError {
+        CliError::failed(error.to_string())
+    }
+}
+
+impl From<ArrayError> for CliError {
+    fn from(error: ArrayError) -> CliError {
         CliError::failed(error.to_string())
     }
 }

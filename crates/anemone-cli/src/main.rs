@@ -2,20 +2,25 @@
 
 mod args;
 mod config;
+mod convert;
 mod defaults;
 mod device;
+mod diff;
 mod error;
 mod eval;
 mod folder;
 mod generate;
+mod inspect;
 mod interrupt;
 mod output;
 mod plan;
 mod progress;
 mod report;
+mod run;
 mod sample;
 mod source;
 mod train;
+mod verify;
 
 use crate::args::{Cli, Command};
 use crate::error::CliError;
@@ -51,6 +56,11 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Train(args) => train::train(&args, &mut Output::new(cli.json, args.quiet)),
         Command::Generate(args) => generate::generate(&args, &mut Output::new(cli.json, false)),
         Command::Eval(args) => eval::eval(&args, &mut Output::new(cli.json, false)),
+        Command::Inspect(args) => inspect::inspect(&args, &mut Output::new(cli.json, false)),
+        Command::Verify(args) => verify::verify(&args, &mut Output::new(cli.json, false)),
+        Command::Diff(args) => diff::diff(&args, &mut Output::new(cli.json, false)),
+        Command::Convert(args) => convert::convert(&args, &mut Output::new(cli.json, false)),
+        Command::Run(args) => run::run(&args, &mut Output::new(cli.json, false)),
     }
 }
 

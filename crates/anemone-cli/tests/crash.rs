@@ -32,8 +32,10 @@ impl Dice {
 /// Starts a process, waits for `steps` steps and some microseconds, and kills it. Tells whether it was killed.
 fn start_and_kill(dir: &Path, args: &[&str], steps: u64, microseconds: u64) -> bool {
     let mut child = anemone(dir, &join(args, &["--json"])).stdout(Stdio::piped()).spawn().unwrap();
-    let events = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let seen = events.filter(|event| event.contains("\"event\":\"step\"")).take(steps as usize).count();
+    // Kept until the kill: a process whose output is closed leaves by itself.
+    let mut events = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let seen =
+        events.by_ref().filter(|event| event.contains("\"event\":\"step\"")).take(steps as usize).count();
     sleep(Duration::from_micros(microseconds));
     child.kill().unwrap();
     let status = child.wait().unwrap();

@@ -11,6 +11,7 @@ use crate::description::{
 use crate::error::{Error, Result};
 use crate::map;
 use crate::package::Package;
+use crate::program::version_for;
 use crate::weights::Weights;
 use mil::Program;
 use serde::Deserialize;
@@ -48,6 +49,16 @@ pub(crate) fn open(path: &Path) -> Result<Package> {
     let version = model.specification_version;
     let description = model.description().map_err(fault)?;
     Ok(Package::from_text(text, Weights::folder(path, Path::new("")), description, version))
+}
+
+/// Opens MIL text that stands alone: what it says about itself is all there is to say.
+pub(crate) fn open_text(path: &Path) -> Result<Package> {
+    let root = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let weights = Weights::folder(root, Path::new(""));
+    let program = program(path, &weights)?;
+    let description = Description::of(&program)?;
+    let version = version_for(&program, &description);
+    Ok(Package::from_text(path.into(), weights, description, version))
 }
 
 /// Reads the program of a compiled model.

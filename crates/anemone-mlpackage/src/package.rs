@@ -7,7 +7,7 @@ use crate::map::{self, Shared};
 use crate::weights::Weights;
 use crate::{compiled, model, program, save};
 use mil::text::BlobFile;
-use mil::{Opset, Program, Verified};
+use mil::{Program, Verified};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -65,13 +65,16 @@ pub struct WriteOptions {
 }
 
 impl Package {
-    /// Opens a `.mlpackage`, a bare `.mlmodel` file, or a compiled `.mlmodelc`.
+    /// Opens a `.mlpackage`, a bare `.mlmodel` file, a compiled `.mlmodelc`, or MIL text (`.mil`) with its weights beside it.
     ///
     /// # Errors
     /// When the path is no model or the model is damaged, was made for a later format, or is not an ML Program.
     pub fn open(path: impl AsRef<Path>) -> Result<Package> {
         let path = path.as_ref();
         let metadata = std::fs::metadata(path).map_err(Error::io(path, "cannot be opened"))?;
+        if !metadata.is_dir() && path.extension().is_some_and(|extension| extension == "mil") {
+            return compiled::open_text(path);
+        }
         if !metadata.is_dir() {
             let root =
                 path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -131,10 +134,7 @@ impl Package {
     /// When the program's inputs or outputs are none that a model can have.
     pub fn new(program: Verified) -> Result<Package> {
         let description = Description::of(&program)?;
-        let opset = program.functions.iter().map(|function| function.opset).max().unwrap_or(Opset::Ios15);
-        // Lists of functions came with Core ML 8.
-        let least = if description.multi_function { Opset::Ios18 } else { Opset::Ios15 };
-        let specification_version = program::specification_version(opset.max(least));
+        let specification_version = program::version_for(&program, &description);
         let content = Content::Program(Box::new(program));
         Ok(Package { description, specification_version, content, manifest: None })
     }
@@ -184,8 +184,8 @@ impl Package {
 
     /// Puts another program in place of the package's own, under the same description.
     pub fn set_program(&mut self, program: Verified) {
-        let opset = program.functions.iter().map(|function| function.opset).max().unwrap_or(Opset::Ios15);
-        self.specification_version = self.specification_version.max(program::specification_version(opset));
+        let needed = program::version_for(&program, &self.description);
+        self.specification_version = self.specification_version.max(needed);
         self.content = Content::Program(Box::new(program));
     }
 

@@ -184,8 +184,8 @@ fn files_of_another_size_are_refused() {
 #[test]
 fn what_is_no_checkpoint_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(refusal(folder.path()).contains("not a plain file"));
-    assert!(refusal(&folder.path().join("absent.bin")).contains("cannot be read"));
+    assert!(refusal(folder.path()).contains("a plain file is needed"));
+    assert!(refusal(&folder.path().join("absent.bin")).contains("cannot find the file"));
     let path = folder.path().join("text.bin");
     fs::write(&path, "Once upon a time there was a file that held nothing but words.").unwrap();
     assert!(refusal(&path).contains("is no llama2.c checkpoint"));

@@ -20,11 +20,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod arrays;
 mod device;
+mod model;
 
 pub use anemone_cpu as cpu;
+pub use anemone_mlpackage as mlpackage;
 pub use anemone_nn as nn;
 pub use anemone_passes as passes;
 pub use anemone_runtime as runtime;
 pub use device::{Choice, Device, DeviceError};
 pub use mil;
+pub use model::{Label, Model, ModelError, Output, Session, SessionOptions, read_image};

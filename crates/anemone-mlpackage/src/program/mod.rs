@@ -15,7 +15,8 @@ mod write;
 pub(crate) use read::{function_names, read};
 pub(crate) use write::{Options, write};
 
-use mil::{Op, Opset};
+use crate::description::Description;
+use mil::{Op, Opset, Program};
 
 /// The serialized half of a state update.
 const WRITE_STATE: &str = "write_state";
@@ -36,8 +37,16 @@ fn opset_name(opset: Opset) -> Option<&'static str> {
     })
 }
 
+/// The least specification version that a model of this program can have.
+pub(crate) fn version_for(program: &Program, description: &Description) -> i32 {
+    // Lists of functions came with Core ML 8.
+    let least = if description.multi_function { Opset::Ios18 } else { Opset::Ios15 };
+    let opsets = program.functions.iter().map(|function| function.opset);
+    specification_version(opsets.max().map_or(least, |newest| newest.max(least)))
+}
+
 /// The specification version in which an opset appeared.
-pub(crate) fn specification_version(opset: Opset) -> i32 {
+fn specification_version(opset: Opset) -> i32 {
     match opset {
         Opset::Ios15 => 6,
         Opset::Ios16 => 7,

@@ -119,6 +119,11 @@ impl<W: Write + Seek> BlobWriter<W> {
         Ok(BlobWriter { out, path: path.into(), position: RECORD as u64, count: 0 })
     }
 
+    /// Number of constants written so far.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
     /// Writes one constant and returns the offset of its record.
     pub fn write(&mut self, constant: &Constant) -> Result<u64, BlobError> {
         let dtype = constant.ty().dtype;

@@ -1,0 +1,84 @@
+//! `anemone convert`: from one form of a model to another.
+
+use crate::args::{ConvertArgs, DialectName};
+use crate::error::CliError;
+use crate::output::Output;
+use anemone::mil::text::{BlobWriter, Dialect, write_to};
+use anemone::mil::verify;
+use anemone::mlpackage::{Package, WriteOptions};
+use serde_json::json;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// Reads a model in any form and writes it as a package or as MIL text.
+pub(crate) fn convert(args: &ConvertArgs, out: &mut Output) -> Result<(), CliError> {
+    let package = Package::open(&args.model)?;
+    let extension = args.output.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let written = match extension {
+        "mlpackage" => {
+            package.write(&args.output, WriteOptions { overwrite: args.force })?;
+            vec![args.output.clone()]
+        }
+        "mil" => text(&package, args)?,
+        _ => {
+            return Err(CliError::usage(
+                format!("{}: cannot tell the form from this name", args.output.display()),
+                "a name that ends in .mlpackage or .mil",
+            ));
+        }
+    };
+    let written: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
+    out.json(&json!({"written": written}))?;
+    out.say(&format!("wrote {}", written.join(" and ")))
+}
+
+/// MIL text, and beside it a file with the weights if there are any.
+fn text(package: &Package, args: &ConvertArgs) -> Result<Vec<PathBuf>, CliError> {
+    let program = package.program()?;
+    // Text of a faulty program could not be read again.
+    let program = verify(program).map_err(anemone::ModelError::Invalid)?;
+    let weights = args.output.with_extension("weights.bin");
+    for path in [&args.output, &weights] {
+        if path.exists() && !args.force {
+            return Err(CliError::failed_try(
+                format!("{} exists already", path.display()),
+                "--force to replace it",
+            ));
+        }
+    }
+    let failed =
+        |path: &Path, error: &dyn std::fmt::Display| CliError::failed(format!("{}: {error}", path.display()));
+    let folder =
+        args.output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let temporary = || NamedTempFile::new_in(folder).map_err(|error| failed(folder, &error));
+    let (text_file, weight_file) = (temporary()?, temporary()?);
+    let name = weights.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let mut blobs = BlobWriter::new(BufWriter::new(weight_file), format!("@model_path/{name}"))
+        .map_err(|error| failed(&weights, &error))?;
+    let dialect = match args.dialect {
+        Some(DialectName::Ios16) => Dialect::Ios16,
+        Some(DialectName::Ios18) => Dialect::Ios18,
+        None => Dialect::of(&program),
+    };
+    let mut text = BufWriter::new(text_file);
+    write_to(&program, dialect, Some(&mut blobs), &mut text).map_err(|error| failed(&args.output, &error))?;
+    text.flush().map_err(|error| failed(&args.output, &error))?;
+    let any = blobs.count() > 0;
+    let weight_file = blobs.finish().map_err(|error| failed(&weights, &error))?;
+    let mut written = Vec::new();
+    let persist = |file: NamedTempFile, path: &Path| -> Result<File, CliError> {
+        file.as_file().sync_all().map_err(|error| failed(path, &error))?;
+        file.persist(path).map_err(|error| failed(path, &error))
+    };
+    if any {
+        let file = weight_file.into_inner().map_err(|error| failed(&weights, &error))?;
+        persist(file, &weights)?;
+        written.push(weights.clone());
+    }
+    // The text last: it is what refers to the weights.
+    persist(text.into_inner().map_err(|error| failed(&args.output, &error))?, &args.output)?;
+    written.insert(0, args.output.clone());
+    Ok(written)
+}

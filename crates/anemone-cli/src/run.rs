@@ -1,0 +1,96 @@
+//! `anemone run`: a model from a file, fed from files.
+
+mod feed;
+mod show;
+
+use crate::args::RunArgs;
+use crate::device;
+use crate::error::CliError;
+use crate::output::Output;
+use anemone::mil::Shape;
+use anemone::runtime::{States, Tensor};
+use anemone::{Model, Output as Value, Session, SessionOptions};
+use feed::Feed;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// Runs a model on each input file in turn; states carry over from one to the next.
+pub(crate) fn run(args: &RunArgs, out: &mut Output) -> Result<(), CliError> {
+    if args.output.len() > 1 && args.output.len() != args.input.len() {
+        return Err(CliError::usage(
+            format!("{} outputs are named for {} inputs", args.output.len(), args.input.len()),
+            "one --output for each --input, or one for the last result",
+        ));
+    }
+    let model = Model::open(&args.model)?;
+    let backend = device::choose(&args.device)?.start()?.backend;
+    let mut runner = Runner {
+        model: &model,
+        function: args.function.as_deref(),
+        backend: &*backend,
+        states: States::new(),
+        session: None,
+    };
+    if args.input.is_empty() && runner.model.function(runner.function)?.tensor_inputs().next().is_some() {
+        return Err(CliError::usage(
+            format!("the model needs inputs: {}", feed::wanted(&model, runner.function)?),
+            "--input in.npz, with arrays of these names",
+        ));
+    }
+    let none = [String::new()];
+    let inputs = if args.input.is_empty() { &none[..] } else { &args.input[..] };
+    for (at, input) in inputs.iter().enumerate() {
+        let feed = Feed::parse(input, &model, runner.function)?;
+        let tensors = feed.read()?;
+        let start = Instant::now();
+        let results = runner.predict(&tensors)?;
+        let elapsed = start.elapsed();
+        let last = at + 1 == inputs.len();
+        let path = match args.output.as_slice() {
+            [] => None,
+            [path] => Some(path).filter(|_| last),
+            paths => paths.get(at),
+        };
+        if let Some(path) = path {
+            show::save(path, &results)?;
+        }
+        let written = path.map(|path| path.display().to_string());
+        show::print(out, input, &results, elapsed, written.as_deref(), !args.output.is_empty())?;
+    }
+    Ok(())
+}
+
+/// A model whose session fits the shapes of the latest inputs.
+struct Runner<'a> {
+    model: &'a Model,
+    function: Option<&'a str>,
+    backend: &'a dyn anemone::runtime::Backend,
+    states: States,
+    session: Option<(BTreeMap<String, Shape>, Session)>,
+}
+
+impl Runner<'_> {
+    fn predict(&mut self, tensors: &BTreeMap<String, Tensor>) -> Result<Vec<(String, Value)>, CliError> {
+        let function = self.model.function(self.function)?;
+        let mut shapes = BTreeMap::new();
+        for id in function.tensor_inputs().filter(|&id| !function.shape(id).is_known()) {
+            let name = function.display_name(id);
+            if let Some(tensor) = tensors.get(&name) {
+                shapes.insert(name, tensor.shape().clone());
+            }
+        }
+        let session = match &mut self.session {
+            Some((known, session)) if *known == shapes => session,
+            _ => {
+                let options = SessionOptions {
+                    function: self.function.map(str::to_string),
+                    shapes: shapes.clone(),
+                    states: self.states.clone(),
+                };
+                let session = self.model.session(self.backend, &options)?;
+                &mut self.session.insert((shapes, session)).1
+            }
+        };
+        Ok(session.predict(tensors)?)
+    }
+}

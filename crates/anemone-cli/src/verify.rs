@@ -1,0 +1,99 @@
+//! `anemone verify`: whether a model keeps to MIL's rules, and every place where it does not.
+
+use crate::args::VerifyArgs;
+use crate::error::CliError;
+use crate::output::Output;
+use anemone::mil::{Function, verify as check};
+use anemone::mlpackage::{FunctionDescription, Package};
+use serde_json::json;
+
+/// Checks a model; fails if it has any fault.
+pub(crate) fn verify(args: &VerifyArgs, out: &mut Output) -> Result<(), CliError> {
+    let package = Package::open(&args.model)?;
+    let program = package.program()?;
+    let mut faults: Vec<String> = Vec::new();
+    for function in &program.functions {
+        match package.description.function(&function.name) {
+            Some(description) => faults.extend(features(function, description)),
+            None => faults.push(format!("function `{}` is not described", function.name)),
+        }
+    }
+    let (functions, operations) =
+        (program.functions.len(), program.functions.iter().map(|f| f.body.ops.len()).sum::<usize>());
+    let is_static: Vec<(String, bool)> =
+        program.functions.iter().map(|f| (f.name.clone(), f.is_static())).collect();
+    if let Err(errors) = check(program) {
+        faults.extend(errors.iter().map(ToString::to_string));
+    }
+    if out.is_json() {
+        out.json(&json!({"valid": faults.is_empty(), "faults": faults}))?;
+    } else {
+        for fault in &faults {
+            out.result(fault)?;
+        }
+    }
+    if !faults.is_empty() {
+        let plural = if faults.len() == 1 { "" } else { "s" };
+        return Err(CliError::failed(format!("{}: {} fault{plural}", args.model.display(), faults.len())));
+    }
+    let plural = |count: usize| if count == 1 { "" } else { "s" };
+    out.say(&format!(
+        "{}: valid, {functions} function{}, {operations} operation{}",
+        args.model.display(),
+        plural(functions),
+        plural(operations)
+    ))?;
+    for (name, _) in is_static.iter().filter(|(_, is_static)| !is_static) {
+        out.say(&format!(
+            "  `{name}` has open shapes, control flow or lists: what stays open when it runs is interpreted"
+        ))?;
+    }
+    Ok(())
+}
+
+/// Inputs, outputs and states that the description and the program do not both have.
+fn features(function: &Function, description: &FunctionDescription) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut compare = |kind: &str, described: Vec<&str>, in_program: Vec<String>| {
+        for name in &described {
+            if !in_program.iter().any(|other| other == name) {
+                faults.push(format!(
+                    "function `{}`: {kind} `{name}` is described but not in the program",
+                    function.name
+                ));
+            }
+        }
+        for name in &in_program {
+            if !described.contains(&name.as_str()) {
+                faults.push(format!(
+                    "function `{}`: {kind} `{name}` is in the program but not described",
+                    function.name
+                ));
+            }
+        }
+    };
+    let names = |features: &'_ [anemone::mlpackage::Feature]| {
+        features.iter().map(|f| f.name.clone()).collect::<Vec<_>>()
+    };
+    let pairs = [
+        (
+            "input",
+            names(&description.inputs),
+            function.tensor_inputs().map(|id| function.display_name(id)).collect(),
+        ),
+        (
+            "state",
+            names(&description.states),
+            function.states().map(|id| function.display_name(id)).collect::<Vec<_>>(),
+        ),
+        (
+            "output",
+            names(&description.outputs),
+            function.body.outputs.iter().map(|&id| function.display_name(id)).collect(),
+        ),
+    ];
+    for (kind, described, in_program) in pairs {
+        compare(kind, described.iter().map(String::as_str).collect(), in_program);
+    }
+    faults
+}
