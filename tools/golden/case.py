@@ -137,13 +137,13 @@ class Family:
 
     # -- cases ---------------------------------------------------------------------------------------------------
 
-    def add(self, op, name, inputs, fn, consts=None, convention=None, grad=True, check=True):
+    def add(self, op, name, inputs, fn, consts=None, convention=None, grad=True, check=True, opset="ios18"):
         """Adds a case.
 
         `inputs`: list of (parameter, Tensor or array). `fn(*operands)` computes the outputs with PyTorch from the
         operands in that order, in whatever float precision they have. `convention` names the rule that an edge
         follows where mathematics leaves the derivative open; such a case skips the finite-difference check, as do
-        cases with `check=False` (functions too steep for a step of 1e-6).
+        cases with `check=False` (functions too steep for a step of 1e-6). `opset` matters where a parameter came or went.
         """
         inputs = [(p, t if isinstance(t, Tensor) else Tensor(t)) for p, t in inputs]
         if not grad:
@@ -159,7 +159,7 @@ class Family:
         if grads and check and convention is None:
             self._check_finite_differences(inputs, fn, cotangents, grads, name)
 
-        case = {"name": name, "op": op, "opset": "ios18", "inputs": []}
+        case = {"name": name, "op": op, "opset": opset, "inputs": []}
         for param, tensor in inputs:
             entry = {
                 "param": param,

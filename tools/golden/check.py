@@ -17,6 +17,7 @@ from coremltools.converters.mil.mil import Function, types
 
 NUMPY = {"fp32": np.float32, "int32": np.int32, "bool": np.bool_}
 MIL = {"fp32": types.fp32, "int32": types.int32, "bool": types.bool}
+OPSETS = {"ios16": ct.target.iOS16, "ios18": ct.target.iOS18}
 TUPLES = ("values",)
 # MIL wants these constant, or can infer nothing without their values.
 CONST_OPERANDS = {"weight", "bias", "mean", "variance", "gamma", "beta", "alpha", "lengths"}
@@ -48,7 +49,7 @@ def build(case, fold):
             fixed.append(None)
     if not specs:
         specs["unused"] = mb.placeholder(shape=(1,), dtype=types.fp32)
-    with Function(specs, opset_version=ct.target.iOS18) as function:
+    with Function(specs, opset_version=OPSETS[case["opset"]]) as function:
         arguments = collections.defaultdict(list)
         for i, entry in enumerate(case["inputs"]):
             value = function.inputs[f"in{i}"] if fixed[i] is None else fixed[i]
@@ -56,8 +57,8 @@ def build(case, fold):
         arguments = {k: v if k in TUPLES else v[0] for k, v in arguments.items()}
         for name, entry in case["consts"].items():
             arguments[name] = array(entry)
-        if "downscale_factor" in arguments:
-            arguments["downscale_factor"] = np.uint32(arguments["downscale_factor"])
+        for name in {"downscale_factor", "resized_dims"} & arguments.keys():
+            arguments[name] = np.uint32(arguments[name])
         out = getattr(mb, case["op"])(**arguments)
     return list(out) if isinstance(out, (tuple, list)) else [out]
 

@@ -23,6 +23,24 @@ fn x(f: &mut FunctionBuilder, name: &str, shape: &[usize]) -> Result<ValueId, Bu
     f.input(name, TensorType::fp32(shape))
 }
 
+/// An `lstm` of steps, batch, features and hidden elements that gives every step.
+fn lstm(
+    f: &mut FunctionBuilder,
+    [steps, batch, features, hidden]: [usize; 4],
+) -> Result<ValueId, BuildError> {
+    let a = x(f, "a", &[steps, batch, features])?;
+    let (h, c) = (x(f, "h", &[batch, hidden])?, x(f, "c", &[batch, hidden])?);
+    let weight = |f: &mut FunctionBuilder, columns: usize| {
+        let ty = TensorType::fp32([4 * hidden, columns]);
+        let constant = Constant::splat(&ty, 0.01);
+        constant.map(|constant| f.constant(constant))
+    };
+    let (input, recurrent) = (weight(f, features), weight(f, hidden));
+    let op = f.op("lstm").arg("x", a).arg("initial_h", h).arg("initial_c", c);
+    let op = op.maybe("weight_ih", input).maybe("weight_hh", recurrent).bool("output_sequence", true);
+    Ok(op.many()?[0])
+}
+
 const CASES: &[Case] = &[
     Case {
         name: "matmul_512x768x768",
@@ -81,6 +99,16 @@ const CASES: &[Case] = &[
             let (a, w) = (x(f, "a", &[64, 64, 32, 32])?, x(f, "w", &[64, 1, 3, 3])?);
             f.op("conv").arg("x", a).arg("weight", w).string("pad_type", "same").int("groups", 64).one()
         },
+    },
+    Case {
+        name: "lstm_128x32x256_to_256",
+        products: 128 * 32 * 1024 * 512,
+        build: |f| lstm(f, [128, 32, 256, 256]),
+    },
+    Case {
+        name: "lstm_128x1x256_to_256",
+        products: 128 * 1024 * 512,
+        build: |f| lstm(f, [128, 1, 256, 256]),
     },
     Case {
         name: "max_pool_64x64x32x32",

@@ -180,7 +180,8 @@ impl FunctionBuilder {
         let mut seen: Vec<ValueId> = Vec::with_capacity(outputs.len());
         for &output in outputs {
             let value = self.function.values.get(output.index());
-            let direct = value.is_some_and(|value| value.def == Def::Op) && !seen.contains(&output);
+            let direct = value.is_some_and(|value| matches!(value.def, Def::Op | Def::Constexpr))
+                && !seen.contains(&output);
             seen.push(if direct { output } else { self.op("identity").arg("x", output).one()? });
         }
         self.name_outputs(&seen)?;
@@ -228,7 +229,7 @@ impl FunctionBuilder {
                     return Err(BuildError::UnknownValue { op: op.name, param: param.name, value: id.0 });
                 }
             }
-            if matches!(arg, Arg::None) && !param.is_optional() {
+            if matches!(arg, Arg::None) && param.is_required(self.function.opset) {
                 return Err(BuildError::Missing { op: op.name, name, param: param.name });
             }
         }
@@ -244,7 +245,7 @@ impl FunctionBuilder {
                 (Some(name), true) => Some(format!("{name}_{index}")),
                 (name, _) => name.clone(),
             };
-            operation.outputs.push(self.function.add_value(Value { name, ty, def: Def::Op }));
+            operation.outputs.push(self.function.add_value(Value { name, ty, def: Def::result_of(op) }));
         }
         let outputs = operation.outputs.to_vec();
         self.function.body.ops.push(operation);

@@ -48,6 +48,7 @@ pub use constant::{Constant, Element};
 pub use dtype::{DataType, DataTypeSet};
 pub use error::{BuildError, ConstantError, InferError};
 pub use ops::{DefaultValue, Effect, Family, Op, OpDecl, Opset, Param, ParamKind};
+pub use packed::PackedReader;
 pub use program::{Arg, Block, Def, Function, Operation, Program, Value, ValueId};
 pub use shape::{Shape, UNKNOWN};
 pub use types::{ListType, TensorType, Type};

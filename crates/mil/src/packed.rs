@@ -25,18 +25,50 @@ pub(crate) fn pack(dtype: DataType, values: &[i64]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// Reads single elements of a packed stream.
+#[derive(Clone, Copy, Debug)]
+pub struct PackedReader<'a> {
+    bytes: &'a [u8],
+    bits: usize,
+    /// The bit of the sign, 0 for unsigned types.
+    sign: i16,
+}
+
+impl<'a> PackedReader<'a> {
+    /// A reader of elements of type `dtype`; `None` when that is not a packed type.
+    pub fn new(dtype: DataType, bytes: &'a [u8]) -> Option<PackedReader<'a>> {
+        let sign = if dtype == DataType::Int4 { 1 << (dtype.bits() - 1) } else { 0 };
+        dtype.is_packed().then_some(PackedReader { bytes, bits: dtype.bits(), sign })
+    }
+
+    /// A reader of unsigned elements of this many bits, 1 to 8: the flat form that ios16 has.
+    pub fn of_bits(bits: usize, bytes: &'a [u8]) -> PackedReader<'a> {
+        PackedReader { bytes, bits: bits.clamp(1, 8), sign: 0 }
+    }
+
+    /// Element `index`; beyond the end of the stream, 0.
+    #[inline]
+    pub fn get(self, index: usize) -> i16 {
+        let at = index.saturating_mul(self.bits);
+        let byte = |at: usize| u16::from(self.bytes.get(at).copied().unwrap_or(0));
+        let window = byte(at / 8) | byte(at / 8 + 1) << 8;
+        let value = (window >> (at % 8) & ((1 << self.bits) - 1)) as i16;
+        (value ^ self.sign) - self.sign
+    }
+}
+
 /// The first `count` elements of a packed stream, which must hold as many.
 pub(crate) fn unpack(dtype: DataType, bytes: &[u8], count: usize) -> Vec<i64> {
-    let bits = dtype.bits();
-    let sign = if dtype == DataType::Int4 { 1 << (bits - 1) } else { 0 };
-    let element = |index: usize| {
-        let at = index * bits;
-        let byte = |at: usize| u16::from(bytes.get(at).copied().unwrap_or(0));
-        let window = byte(at / 8) | byte(at / 8 + 1) << 8;
-        let value = i64::from(window >> (at % 8) & ((1 << bits) - 1));
-        (value ^ sign) - sign
-    };
-    (0..count).map(element).collect()
+    let Some(reader) = PackedReader::new(dtype, bytes) else { return Vec::new() };
+    (0..count).map(|index| i64::from(reader.get(index))).collect()
+}
+
+/// How many of the first `count` bits are ones.
+pub(crate) fn ones(bytes: &[u8], count: usize) -> usize {
+    let whole: usize = bytes.iter().take(count / 8).map(|byte| byte.count_ones() as usize).sum();
+    let rest =
+        bytes.get(count / 8).map_or(0, |byte| (byte & ((1u8 << (count % 8)) - 1)).count_ones() as usize);
+    whole + rest
 }
 
 /// Least and greatest value of a packed type.
@@ -64,6 +96,14 @@ mod tests {
         for (dtype, values, bytes) in cases {
             assert_eq!(pack(dtype, values).as_deref(), Some(bytes), "{dtype}");
             assert_eq!(unpack(dtype, bytes, values.len()), values, "{dtype}");
+        }
+    }
+
+    #[test]
+    fn ones_are_counted_up_to_the_end_and_no_further() {
+        let bytes = [0xff, 0x0f, 0xff];
+        for (count, ones_there) in [(0, 0), (3, 3), (8, 8), (10, 10), (16, 12), (17, 13), (24, 20)] {
+            assert_eq!(ones(&bytes, count), ones_there, "{count}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Programs as data: functions, blocks, operations, values.
 
-use crate::{BuildError, Constant, DataType, Op, OpView, Opset, Shape, TensorType, Type};
+use crate::{BuildError, Constant, DataType, Family, Op, OpView, Opset, Shape, TensorType, Type};
 use smallvec::SmallVec;
 use std::fmt;
 
@@ -35,6 +35,16 @@ pub enum Def {
     Const(Constant),
     /// An output of an operation.
     Op,
+    /// An output of a `constexpr` operation: a constant in compressed form. It may stand where constants are asked for,
+    /// though its elements are known only to who decompresses it.
+    Constexpr,
+}
+
+impl Def {
+    /// How the outputs of this op come to be.
+    pub fn result_of(op: Op) -> Def {
+        if op.family == Family::Constexpr { Def::Constexpr } else { Def::Op }
+    }
 }
 
 /// A value: its type, how it is defined, and an optional name.
@@ -162,11 +172,11 @@ impl Function {
         self.tensor(id).dtype
     }
 
-    /// The constant that a value is, if it is one.
+    /// The constant that a value is, if it is one with its elements at hand: none for [`Def::Constexpr`].
     pub fn constant(&self, id: ValueId) -> Option<&Constant> {
         match &self.value(id).def {
             Def::Const(constant) => Some(constant),
-            Def::Input | Def::Op => None,
+            Def::Input | Def::Op | Def::Constexpr => None,
         }
     }
 

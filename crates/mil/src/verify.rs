@@ -14,12 +14,18 @@
 //! - Every operation has one argument per declared parameter; required ones are present; tuples stand
 //!   where tuples are declared and nowhere else; states stand where states are declared and nowhere else.
 //! - Element types satisfy the declaration under the function's opset, domains included; constant-only
-//!   parameters are constants; the op exists in the opset.
+//!   parameters are constants or results of `constexpr` operations (below); the op and the parameter exist in the opset.
+//! - A `constexpr` operation is a constant in compressed form: all its arguments are constants, so its results are, and
+//!   [`Def::Constexpr`] marks them. They may stand wherever a constant is asked for, other `constexpr` operations
+//!   included (joint compression), but not in attributes, which hold written-out constants only
+//!   ([`in_attributes`](crate::ops::constexpr::in_attributes)). No type ever depends on their elements: shapes, axes,
+//!   strings and truth values have element types that they do not give. What only their elements tell (whether a mask has as
+//!   many ones as there are values) is checked by who decompresses them.
 //! - Only inputs have state types, and only from iOS18 on.
 //! - Nested blocks occur where the op declares them, as many as it declares, at most [`MAX_DEPTH`] deep; what a block defines
 //!   is seen in it and nowhere else; a function's body has no inputs of its own.
 
-use crate::ops::{Op, ParamKind};
+use crate::ops::{Op, ParamKind, constexpr};
 use crate::{
     Arg, Block, DataTypeSet, Def, Function, InferError, OpView, Operation, Opset, Program, Type, ValueId,
 };
@@ -138,7 +144,7 @@ impl Checker<'_> {
             }
         }
         for &input in &function.inputs {
-            self.define(input, Some("input"));
+            self.define(input, None);
             let state = function.values.get(input.index()).is_some_and(|value| value.ty.is_state());
             if state && function.opset < Opset::Ios18 {
                 let message = format!("is a state, which needs ios18, not {}", function.opset);
@@ -199,23 +205,19 @@ impl Checker<'_> {
         }
     }
 
-    /// Marks a definition; `what` is set for block inputs.
-    fn define(&mut self, id: ValueId, what: Option<&str>) {
+    /// Marks a definition: an output of `by`, or an input.
+    fn define(&mut self, id: ValueId, by: Option<Op>) {
         let Some(value) = self.function.values.get(id.index()) else {
             return self.fault(None, format!("{id:?} is defined, but the function has no such value"));
         };
-        let fits = match value.def {
-            Def::Input => what.is_some(),
-            Def::Op => what.is_none(),
-            Def::Const(_) => false,
-        };
+        let fits = value.def == by.map_or(Def::Input, Def::result_of);
         if !fits {
             self.fault(self.place_of(id), "is defined in another way than its value records");
         }
         if self.scope[id.index()] != Scope::Undefined {
             self.fault(self.place_of(id), "is defined twice");
         }
-        if what.is_none() && value.ty.is_state() {
+        if by.is_some() && value.ty.is_state() {
             self.fault(self.place_of(id), "is a state, but only inputs can be states");
         }
         self.scope[id.index()] = Scope::Seen;
@@ -245,7 +247,7 @@ impl Checker<'_> {
         for operation in &block.ops {
             self.operation(operation, depth);
             for &output in &operation.outputs {
-                self.define(output, None);
+                self.define(output, Some(operation.op));
             }
         }
     }
@@ -253,7 +255,7 @@ impl Checker<'_> {
     /// A nested block; what it defines goes out of scope at its end.
     fn block(&mut self, block: &Block, depth: usize, by: &str) {
         for &input in &block.inputs {
-            self.define(input, Some("block input"));
+            self.define(input, None);
         }
         self.operations(block, depth);
         for &output in &block.outputs {
@@ -392,7 +394,7 @@ fn check_arguments(function: &Function, operation: &Operation, op: Op) -> Result
     let mut at_run_time = None;
     for (param, arg) in op.params.iter().zip(&operation.args) {
         match (arg, param.kind) {
-            (Arg::None, _) if param.is_optional() => continue,
+            (Arg::None, _) if !param.is_required(function.opset) => continue,
             (Arg::None, _) => return Err(InferError::new(param.name, "is missing")),
             (Arg::Many(_), kind) if !kind.is_tuple() => {
                 return Err(InferError::new(param.name, "takes one value, but a tuple was given"));
@@ -408,6 +410,12 @@ fn check_arguments(function: &Function, operation: &Operation, op: Op) -> Result
                 format!("is new in {}, but the function is written for {}", param.since, function.opset),
             ));
         }
+        if let Some(until) = param.until.filter(|&until| function.opset >= until) {
+            return Err(InferError::new(
+                param.name,
+                format!("is gone from {until} on, but the function is written for {}", function.opset),
+            ));
+        }
         let (dtypes, domain) = param.constraint(function.opset);
         for &id in arg.values() {
             let value = function.values.get(id.index()).ok_or_else(|| {
@@ -416,7 +424,17 @@ fn check_arguments(function: &Function, operation: &Operation, op: Op) -> Result
             check_kind(param, &value.ty)?;
             let dtype = value.ty.tensor().dtype;
             check_dtype(param, dtype, dtypes, function.opset)?;
-            if param.must_be_constant(function.opset) && !matches!(value.def, Def::Const(_)) {
+            let constant = match value.def {
+                Def::Const(_) => true,
+                Def::Constexpr if constexpr::in_attributes(op, function.opset) => {
+                    let message = "is an attribute of this op, which holds a written-out constant, not the result of another \
+                                   constexpr operation";
+                    return Err(InferError::new(param.name, message));
+                }
+                Def::Constexpr => true,
+                Def::Input | Def::Op => false,
+            };
+            if param.must_be_constant(function.opset) && !constant {
                 if !param.computed {
                     return Err(InferError::new(param.name, not_constant(param)));
                 }

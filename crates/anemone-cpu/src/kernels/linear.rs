@@ -15,7 +15,7 @@ pub(crate) static OPS: &[(&str, Lower)] =
     &[("einsum", einsum::lower), ("linear", linear), ("matmul", matmul)];
 
 /// Rows below which packing a constant beforehand is no gain: the product is bound by reading it once.
-const PACK_ROWS: usize = 4;
+pub(crate) const PACK_ROWS: usize = 4;
 
 /// The elements of a float operand, for [`gemm`].
 pub(crate) fn elements<'a>(input: &In<'a>) -> gemm::Operand<'a> {

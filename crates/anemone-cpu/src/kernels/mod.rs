@@ -13,11 +13,13 @@ mod activation;
 mod conv;
 mod copy;
 mod fold;
+mod image_resizing;
 mod linear;
 mod normalization;
 pub(crate) mod parallel;
 mod pool;
 mod random;
+mod recurrent;
 mod reduction;
 mod scatter_gather;
 mod tensor_operation;
@@ -84,10 +86,12 @@ pub(crate) type Lower = fn(&OpView<'_>) -> Result<Lowered, InferError>;
 static FAMILIES: &[&[(&str, Lower)]] = &[
     activation::OPS,
     conv::OPS,
+    image_resizing::OPS,
     linear::OPS,
     normalization::OPS,
     pool::OPS,
     random::OPS,
+    recurrent::OPS,
     reduction::OPS,
     scatter_gather::OPS,
     tensor_operation::OPS,

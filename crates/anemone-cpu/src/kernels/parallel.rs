@@ -44,3 +44,27 @@ pub(crate) fn rows<T: Send>(
         }
     });
 }
+
+/// [`rows`] over two outputs at once: `body` gets the same row of both, whose widths are `widths`. One row costs `cost`
+/// operations.
+pub(crate) fn paired_rows<A: Send, B: Send>(
+    (a, b): (&mut [A], &mut [B]),
+    widths: [usize; 2],
+    cost: usize,
+    body: impl Fn(&mut [A], &mut [B]) + Sync,
+) {
+    if widths.contains(&0) {
+        return;
+    }
+    let step = GRAIN.div_ceil(cost.max(1));
+    if a.len() <= step * widths[0] {
+        let rows = a.chunks_mut(widths[0]).zip(b.chunks_mut(widths[1]));
+        return rows.for_each(|(a, b)| body(a, b));
+    }
+    let chunks = a.par_chunks_mut(step * widths[0]).zip(b.par_chunks_mut(step * widths[1]));
+    chunks.for_each(|(a, b)| {
+        for (a, b) in a.chunks_mut(widths[0]).zip(b.chunks_mut(widths[1])) {
+            body(a, b);
+        }
+    });
+}

@@ -47,7 +47,7 @@ fn copy_into(operand: usize, copy: StridedCopy) -> Lowered {
 }
 
 /// The same from an element of the operand on.
-fn copy_from(operand: usize, start: usize, copy: StridedCopy) -> Lowered {
+pub(super) fn copy_from(operand: usize, start: usize, copy: StridedCopy) -> Lowered {
     Lowered::new(move |call| {
         if !call.in_place {
             copy.run(call.inputs[operand].bytes(), start, call.outputs[0].bytes(), 0);

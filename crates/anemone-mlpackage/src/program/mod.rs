@@ -16,7 +16,8 @@ pub(crate) use read::{function_names, read};
 pub(crate) use write::{Options, write};
 
 use crate::description::Description;
-use mil::{Op, Opset, Program};
+use mil::ops::constexpr;
+use mil::{Family, Op, Opset, Program};
 
 /// The serialized half of a state update.
 const WRITE_STATE: &str = "write_state";
@@ -70,16 +71,13 @@ enum Form {
 }
 
 /// How coremltools writes the constant argument `param` of `op`. Source: `MILProtoExporter.create_block` and
-/// `translate_constexpr`; the latter asks for the opset in which the op was (re)defined, which is what is written out here.
+/// `translate_constexpr`.
 fn constant_form(op: Op, param: &str, opset: Opset) -> Form {
     match (op.name, param) {
         ("classify", "classes") => Form::List,
         ("reshape_like", "begins" | "ends" | "end_masks") => Form::Inline,
-        ("constexpr_affine_dequantize" | "constexpr_cast", _) => Form::Attribute,
-        ("constexpr_lut_to_dense" | "constexpr_sparse_to_dense", _) if opset < Opset::Ios18 => {
-            Form::Attribute
-        }
-        (name, _) if name.starts_with("constexpr_") => Form::Inline,
+        _ if constexpr::in_attributes(op, opset) => Form::Attribute,
+        _ if op.family == Family::Constexpr => Form::Inline,
         _ => Form::Name,
     }
 }

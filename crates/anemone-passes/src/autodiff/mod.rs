@@ -27,10 +27,12 @@ mod control_flow;
 mod conv;
 mod elementwise_binary;
 mod elementwise_unary;
+mod image_resizing;
 mod linear;
 mod normalization;
 mod pool;
 mod random;
+mod recurrent;
 mod reduction;
 mod scatter_gather;
 mod shapes;
@@ -77,10 +79,12 @@ fn table(family: Family) -> &'static [(&'static str, Rule)] {
         Family::Conv => conv::RULES,
         Family::ElementwiseBinary => elementwise_binary::RULES,
         Family::ElementwiseUnary => elementwise_unary::RULES,
+        Family::ImageResizing => image_resizing::RULES,
         Family::Linear => linear::RULES,
         Family::Normalization => normalization::RULES,
         Family::Pool => pool::RULES,
         Family::Random => random::RULES,
+        Family::Recurrent => recurrent::RULES,
         Family::Reduction => reduction::RULES,
         Family::ScatterGather => scatter_gather::RULES,
         Family::State => state::RULES,

@@ -1,11 +1,12 @@
 //! Convolutions.
 
-use super::infer::{Inferred, check_rank, check_shape, given_ints, int_from, one, vector_of};
+use super::infer::{Inferred, check_rank, check_shape, choice, given_ints, int_from, one, vector_of};
 use super::spatial::{Dims, PadType, Request, Spatial, custom_pad, pad_type, per_dimension};
 use super::{DefaultValue, Effect, FLOAT, Family, INT32, OpDecl, Opset, Param};
-use crate::{InferError, OpView, Shape};
+use crate::{DataType, DataTypeSet, InferError, OpView, Shape};
 use std::ops::Deref;
 
+const UINT8: DataTypeSet = DataTypeSet::of(&[DataType::Uint8]);
 const X: Param = Param::tensor("x", b'T', FLOAT);
 const WEIGHT: Param = Param::tensor("weight", b'T', FLOAT).widened(Opset::Ios17, b'U', FLOAT);
 const BIAS: Param = Param::tensor("bias", b'T', FLOAT)
@@ -30,6 +31,31 @@ pub static OPS: &[OpDecl] = &[
         params: &[X, WEIGHT, BIAS, STRIDES, PAD_TYPE, PAD, DILATIONS, GROUPS],
         effect: Effect::Pure,
         infer: conv,
+    },
+    OpDecl {
+        name: "conv_quantized",
+        family: Family::Conv,
+        since: Opset::Ios15,
+        summary: "`conv` with the weight `weight * quant_scale + quant_bias`, for `quantization_type` \"linear\"; `quant_scale` and \
+                  `quant_bias` are one number each or one per output channel. `weight` has one element to a byte, of `nbits` \
+                  bits (1 to 8). `bias` is added as the integers it holds. \"lut\" is a name without a meaning: the op has no \
+                  parameter for the table. (Core ML takes the op only in its older neural network format.)",
+        params: &[
+            X,
+            Param::tensor("weight", b'U', UINT8),
+            Param::tensor("bias", b'U', UINT8).constant().optional(),
+            Param::string("quantization_type"),
+            Param::int("nbits").or(DefaultValue::Int(8)),
+            Param::tensor("quant_scale", b'T', FLOAT).constant(),
+            Param::tensor("quant_bias", b'T', FLOAT).constant(),
+            STRIDES,
+            PAD_TYPE,
+            PAD,
+            DILATIONS,
+            GROUPS,
+        ],
+        effect: Effect::Pure,
+        infer: conv_quantized,
     },
     OpDecl {
         name: "conv_transpose",
@@ -218,6 +244,37 @@ fn natural_output(request: &Request<'_>, input: &[usize]) -> Result<Dims, InferE
 
 fn conv(op: &OpView<'_>) -> Inferred {
     let geometry = geometry(op)?;
+    output(op, &geometry, &geometry.output)
+}
+
+/// Sizes of scale and bias: `_verify_quantization_arguments` of coremltools' neural network builder, the one place that reads
+/// the op's quantization parameters.
+fn conv_quantized(op: &OpView<'_>) -> Inferred {
+    let geometry = geometry(op)?;
+    let kind = choice(op, "quantization_type", &["linear", "lut"])?;
+    let bits = op.int("nbits")?;
+    if !(1..=8).contains(&bits) {
+        return Err(InferError::new("nbits", format!("is {bits}, but must be 1 to 8")));
+    }
+    let weight = op.constant("weight").and_then(|weight| weight.as_slice::<u8>());
+    if let Some(found) = weight.and_then(|weight| weight.iter().find(|&&level| i64::from(level) >> bits != 0))
+    {
+        return Err(InferError::new(
+            "weight",
+            format!("holds {found}, which takes more than `nbits`, {bits}"),
+        ));
+    }
+    for param in ["quant_scale", "quant_bias"].into_iter().filter(|_| kind == "linear") {
+        let (ty, channels) = (op.tensor(param)?, geometry.out_channels);
+        check_rank(param, ty, 0..=1)?;
+        if ![1, channels].contains(&ty.shape.count()) {
+            let message = format!(
+                "has shape {}, but must be one number or one for each of the {channels} output channels",
+                ty.shape
+            );
+            return Err(InferError::new(param, message));
+        }
+    }
     output(op, &geometry, &geometry.output)
 }
 

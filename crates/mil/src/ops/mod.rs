@@ -16,15 +16,19 @@ use std::sync::LazyLock;
 
 pub mod activation;
 pub mod classify;
+pub mod constexpr;
 pub mod control_flow;
 pub mod conv;
 pub mod elementwise_binary;
 pub mod elementwise_unary;
+pub mod image_resizing;
 mod infer;
 pub mod linear;
 pub mod normalization;
 pub mod pool;
+pub mod quantization;
 pub mod random;
+pub mod recurrent;
 pub mod reduction;
 pub mod scatter_gather;
 pub mod spatial;
@@ -86,14 +90,18 @@ impl fmt::Display for Opset {
 pub enum Family {
     Activation,
     Classify,
+    Constexpr,
     ControlFlow,
     Conv,
     ElementwiseBinary,
     ElementwiseUnary,
+    ImageResizing,
     Linear,
     Normalization,
     Pool,
+    Quantization,
     Random,
+    Recurrent,
     Reduction,
     ScatterGather,
     State,
@@ -156,6 +164,8 @@ pub struct Param {
     pub widened: [Option<(Opset, DataTypeSet, u8)>; 2],
     /// The first opset in which the op has this parameter.
     pub since: Opset,
+    /// The first opset in which the op no longer has this parameter: Apple defined the op anew.
+    pub until: Option<Opset>,
     /// Whether the argument must be a constant.
     pub constant: bool,
     /// Although `constant`, Apple allows a value computed at run time. The shape of the result depends on it, so such an
@@ -176,6 +186,7 @@ impl Param {
             domain,
             widened: [None, None],
             since: Opset::Ios15,
+            until: None,
             constant: false,
             computed: false,
             runtime_since: None,
@@ -249,6 +260,12 @@ impl Param {
         self
     }
 
+    /// The op has this parameter before `until` only.
+    pub(crate) const fn dropped_in(mut self, until: Opset) -> Param {
+        self.until = Some(until);
+        self
+    }
+
     /// The argument may be absent.
     pub(crate) const fn or(mut self, default: DefaultValue) -> Param {
         self.default = default;
@@ -278,7 +295,17 @@ impl Param {
         self.constant || self.runtime_since.is_some_and(|since| opset < since)
     }
 
-    /// Whether the argument may be absent.
+    /// Whether the op has this parameter under `opset`.
+    pub fn exists_in(&self, opset: Opset) -> bool {
+        opset >= self.since && self.until.is_none_or(|until| opset < until)
+    }
+
+    /// Whether an argument must be given under `opset`.
+    pub fn is_required(&self, opset: Opset) -> bool {
+        self.exists_in(opset) && !self.is_optional()
+    }
+
+    /// Whether the argument may be absent wherever the op has the parameter.
     pub fn is_optional(&self) -> bool {
         self.default != DefaultValue::Required
     }
@@ -387,17 +414,21 @@ impl fmt::Debug for Op {
     }
 }
 
-static FAMILIES: [&[OpDecl]; 16] = [
+static FAMILIES: [&[OpDecl]; 20] = [
     activation::OPS,
     classify::OPS,
+    constexpr::OPS,
     control_flow::OPS,
     conv::OPS,
     elementwise_binary::OPS,
     elementwise_unary::OPS,
+    image_resizing::OPS,
     linear::OPS,
     normalization::OPS,
     pool::OPS,
+    quantization::OPS,
     random::OPS,
+    recurrent::OPS,
     reduction::OPS,
     scatter_gather::OPS,
     state::OPS,
@@ -412,6 +443,8 @@ static INDEX: LazyLock<HashMap<&'static str, Op>> =
 use DataType::{Fp16, Fp32, Int8, Int16, Int32, Uint8, Uint16, Uint32};
 
 pub(crate) const FLOAT: DataTypeSet = DataTypeSet::of(&[Fp16, Fp32]);
+/// What the recurrent ops took before iOS17.
+pub(crate) const FP32: DataTypeSet = DataTypeSet::of(&[Fp32]);
 pub(crate) const INT32: DataTypeSet = DataTypeSet::of(&[Int32]);
 pub(crate) const BOOL: DataTypeSet = DataTypeSet::of(&[DataType::Bool]);
 pub(crate) const STRING: DataTypeSet = DataTypeSet::of(&[DataType::String]);

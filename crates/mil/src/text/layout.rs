@@ -1,6 +1,6 @@
 //! What a printed function looks like before it is text: the order of its statements and every value's name.
 
-use crate::{Arg, Block, Def, Function, Operation, Program, Value, ValueId, Verified};
+use crate::{Arg, Block, Def, Family, Function, Operation, Program, Value, ValueId, Verified};
 use std::collections::{HashMap, HashSet};
 
 /// A statement.
@@ -55,11 +55,10 @@ fn order(function: &Function) -> (Vec<Statement>, HashMap<ValueId, Owner>) {
     let mut statements = Vec::with_capacity(function.body.ops.len());
     let mut owners = HashMap::new();
     let mut printed = HashSet::new();
-    let is_constant =
-        |id: ValueId| function.values.get(id.index()).is_some_and(|value| matches!(value.def, Def::Const(_)));
+    let is_constant = |id: ValueId| is_constant(function, id);
     for (index, operation) in function.body.ops.iter().enumerate() {
-        each_use(operation, &mut |id, owner| {
-            if is_constant(id) && printed.insert(id) {
+        each_use(operation, &mut |id, owner, in_place| {
+            if is_constant(id) && !in_place && printed.insert(id) {
                 statements.push(Statement::Const(id));
                 owners.insert(id, owner);
             }
@@ -74,30 +73,49 @@ fn order(function: &Function) -> (Vec<Statement>, HashMap<ValueId, Owner>) {
     (statements, owners)
 }
 
-/// Every value that an operation or one in its blocks uses.
-fn each_use(operation: &Operation, visit: &mut impl FnMut(ValueId, Owner)) {
+fn is_constant(function: &Function, id: ValueId) -> bool {
+    function.values.get(id.index()).is_some_and(|value| matches!(value.def, Def::Const(_)))
+}
+
+/// Whether the operation's constants are written in place, as in all that coremlc writes for compressed weights, instead of as
+/// statements of their own.
+pub(super) fn in_place(operation: &Operation) -> bool {
+    operation.op.family == Family::Constexpr
+}
+
+/// Every value that an operation or one in its blocks uses, and whether it is written in place if it is a constant.
+fn each_use(operation: &Operation, visit: &mut impl FnMut(ValueId, Owner, bool)) {
     let first = operation.outputs.first().copied();
     for (param, arg) in operation.op.params.iter().zip(&operation.args) {
-        arg.values().iter().for_each(|&id| visit(id, (first, operation.op.name, param.name)));
+        let owner = (first, operation.op.name, param.name);
+        arg.values().iter().for_each(|&id| visit(id, owner, in_place(operation)));
     }
     for block in &operation.blocks {
         for inner in &block.ops {
             each_use(inner, visit);
         }
-        block.outputs.iter().for_each(|&id| visit(id, (first, operation.op.name, "result")));
+        block.outputs.iter().for_each(|&id| visit(id, (first, operation.op.name, "result"), false));
     }
 }
 
 /// Every group of values that an operation defines, in the order in which a reader of the text meets them: what its blocks
 /// define, then its outputs. The base of names for those that have none comes along.
 fn each_definition(operation: &Operation, visit: &mut impl FnMut(&[ValueId], &'static str)) {
+    walk(operation, &mut |ids, base, _| visit(ids, base));
+}
+
+/// The same; the operation comes along with its outputs.
+fn walk<'a>(
+    operation: &'a Operation,
+    visit: &mut impl FnMut(&'a [ValueId], &'static str, Option<&'a Operation>),
+) {
     for block in &operation.blocks {
-        visit(&block.inputs, "block_input");
+        visit(&block.inputs, "block_input", None);
         for inner in &block.ops {
-            each_definition(inner, visit);
+            walk(inner, visit);
         }
     }
-    visit(&operation.outputs, operation.op.name);
+    visit(&operation.outputs, operation.op.name, Some(operation));
 }
 
 /// Names given so far, with the next suffix to try for each base so that many equal names stay cheap.
@@ -236,44 +254,82 @@ fn canonical_function(function: &Function) -> Function {
         body: Block::default(),
         values: Vec::new(),
     };
-    let mut numbers = HashMap::new();
-    let mut define = |result: &mut Function, ids: &[ValueId]| {
-        for &id in ids {
-            let value = Value { name: Some(layout.name(id)), ..function.value(id).clone() };
-            numbers.insert(id, result.add_value(value));
-        }
-    };
-    define(&mut result, &function.inputs);
+    let mut numbers = Numbers::default();
+    numbers.define(function, &layout, &mut result, &function.inputs);
     for &statement in &layout.statements {
-        each_defined(function, statement, &mut |ids, _| define(&mut result, ids));
+        match statement {
+            Statement::Const(id) => numbers.define(function, &layout, &mut result, &[id]),
+            Statement::Op(index) => walk(&function.body.ops[index], &mut |ids, _, operation| {
+                operation
+                    .into_iter()
+                    .for_each(|operation| numbers.write_in_place(function, &mut result, operation));
+                numbers.define(function, &layout, &mut result, ids);
+            }),
+        }
     }
-    result.inputs = function.inputs.iter().map(|id| numbers[id]).collect();
+    result.inputs = function.inputs.iter().map(|&id| numbers.of(id)).collect();
     result.body = canonical_block(&function.body, &layout, &numbers);
     result
 }
 
-fn canonical_block(block: &Block, layout: &Layout, numbers: &HashMap<ValueId, ValueId>) -> Block {
+/// The values of the canonical function by those of the original.
+#[derive(Default)]
+struct Numbers {
+    values: HashMap<ValueId, ValueId>,
+    /// Constants written in place: each is a value of its own, found by the operation's first output and the parameter.
+    in_place: HashMap<(Option<ValueId>, usize), ValueId>,
+}
+
+impl Numbers {
+    fn define(&mut self, function: &Function, layout: &Layout, result: &mut Function, ids: &[ValueId]) {
+        for &id in ids {
+            let value = Value { name: Some(layout.name(id)), ..function.value(id).clone() };
+            self.values.insert(id, result.add_value(value));
+        }
+    }
+
+    fn write_in_place(&mut self, function: &Function, result: &mut Function, operation: &Operation) {
+        if !in_place(operation) {
+            return;
+        }
+        for (at, arg) in operation.args.iter().enumerate() {
+            for &id in arg.values().iter().filter(|&&id| is_constant(function, id)) {
+                let value = Value { name: None, ..function.value(id).clone() };
+                let key = (operation.outputs.first().copied(), at);
+                self.in_place.insert(key, result.add_value(value));
+            }
+        }
+    }
+
+    fn of(&self, id: ValueId) -> ValueId {
+        self.values[&id]
+    }
+
+    /// Argument `at` of the operation, renumbered.
+    fn argument(&self, operation: &Operation, at: usize) -> Arg {
+        let mut arg = operation.args[at].clone();
+        let in_place = self.in_place.get(&(operation.outputs.first().copied(), at));
+        for id in arg.values_mut() {
+            *id = in_place.copied().unwrap_or_else(|| self.of(*id));
+        }
+        arg
+    }
+}
+
+fn canonical_block(block: &Block, layout: &Layout, numbers: &Numbers) -> Block {
     let operation = |operation: &Operation| {
         let first = operation.outputs.first().map(|&id| layout.name(id));
         Operation {
             op: operation.op,
-            args: operation.args.iter().map(|arg| renumbered(arg, numbers)).collect(),
-            outputs: operation.outputs.iter().map(|id| numbers[id]).collect(),
+            args: (0..operation.args.len()).map(|at| numbers.argument(operation, at)).collect(),
+            outputs: operation.outputs.iter().map(|&id| numbers.of(id)).collect(),
             blocks: operation.blocks.iter().map(|block| canonical_block(block, layout, numbers)).collect(),
             name: operation.name.clone().filter(|name| first.as_ref() != Some(name)),
         }
     };
     Block {
-        inputs: block.inputs.iter().map(|id| numbers[id]).collect(),
+        inputs: block.inputs.iter().map(|&id| numbers.of(id)).collect(),
         ops: block.ops.iter().map(operation).collect(),
-        outputs: block.outputs.iter().map(|id| numbers[id]).collect(),
+        outputs: block.outputs.iter().map(|&id| numbers.of(id)).collect(),
     }
-}
-
-fn renumbered(arg: &Arg, numbers: &HashMap<ValueId, ValueId>) -> Arg {
-    let mut arg = arg.clone();
-    for id in arg.values_mut() {
-        *id = numbers[id];
-    }
-    arg
 }

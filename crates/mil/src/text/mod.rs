@@ -17,10 +17,11 @@
 //!
 //! **Printing** ([`print()`], [`write_to`], `Display` of a program) takes the [`Dialect`], or chooses the one that
 //! coremlc writes for the program's opset. Constants become `const()` statements before the first statement that
-//! uses them; every argument is a name, because that is all that the engine's compiler accepts. Floats are written
-//! in hexadecimal, so that no bit is lost. Function inputs and outputs keep their names; other names are made
-//! valid and unique (`relu`, `relu_1`, …), and values without a name get one from their op (`relu_0`) or from where
-//! they are used (`y_strides`). A program without `buildInfo` prints with [`DEFAULT_BUILD_INFO`], which some compilers
+//! uses them; every argument is a name, because that is all that the engine's compiler accepts. Only `constexpr_…`
+//! operations have their constants in place, as coremlc writes them: among the arguments, or, in the generation of ios16,
+//! as attributes (`constexpr_affine_dequantize()[axis = int32(0), …]`). Floats are written in hexadecimal, so that no bit
+//! is lost. Function inputs and outputs keep their names; other names are made valid and unique (`relu`, `relu_1`, …),
+//! and values without a name get one from their op (`relu_0`) or from where they are used (`y_strides`). A program without `buildInfo` prints with [`DEFAULT_BUILD_INFO`], which some compilers
 //! insist on. Constants that nothing uses are left out. The same program always gives the same text.
 //!
 //! **Parsing** ([`parse`], `FromStr` of a program) accepts both dialects, mixed as well, and gives a [`Program`] whose
@@ -42,7 +43,8 @@
 //! being copied.
 //!
 //! **The round trip** is exact: `parse(&print(&p, dialect))` equals [`canonical`]`(&p)`, which is `p` with its values
-//! renumbered in print order under their printed names. So printing what was parsed gives the same text again.
+//! renumbered in print order under their printed names, and one nameless constant for each that is written in place. So
+//! printing what was parsed gives the same text again.
 
 pub mod blob;
 mod error;

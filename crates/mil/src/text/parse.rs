@@ -482,7 +482,7 @@ impl<'r, 's> FunctionParser<'r, 's> {
                 let op = op.declaration().name;
                 return fault(declared.at, format!("`{name}` is declared {found}, but `{op}` gives {ty}"));
             }
-            operation.outputs.push(self.define(declared, Def::Op)?);
+            operation.outputs.push(self.define(declared, Def::result_of(op))?);
         }
         self.function.body.ops.push(operation);
         Ok(())

@@ -1,11 +1,13 @@
 //! Writes programs as text.
 
 use super::blob::{self, WeightLocation, WeightSink};
-use super::layout::{Layout, Statement};
+use super::layout::{Layout, Statement, in_place};
 use super::literal::{self, HALF, SINGLE};
 use super::{DEFAULT_BUILD_INFO, Dialect, PrintError};
+use crate::ops::constexpr;
 use crate::{
-    Arg, Block, Constant, DataType, Function, MAX_DEPTH, Operation, Opset, Program, TensorType, Type, ValueId,
+    Arg, Block, Constant, DataType, Def, Function, MAX_DEPTH, Operation, Opset, Program, TensorType, Type,
+    ValueId,
 };
 use half::f16;
 use std::collections::HashMap;
@@ -98,7 +100,7 @@ impl Printer<'_, '_> {
         for &statement in &layout.statements {
             match statement {
                 Statement::Const(id) => self.constant(function, &layout, id)?,
-                Statement::Op(index) => self.operation(function, &layout, &function.body.ops[index], 0),
+                Statement::Op(index) => self.operation(function, &layout, &function.body.ops[index], 0)?,
             }
             self.hand_on(CHUNK)?;
         }
@@ -108,10 +110,48 @@ impl Printer<'_, '_> {
         Ok(())
     }
 
-    fn operation(&mut self, function: &Function, layout: &Layout, operation: &Operation, depth: usize) {
+    fn operation(
+        &mut self,
+        function: &Function,
+        layout: &Layout,
+        operation: &Operation,
+        depth: usize,
+    ) -> Result<(), PrintError> {
         self.indent(2 * depth);
         self.typed_names(function, layout, &operation.outputs);
         let _ = write!(self.line, " = {}(", operation.op.name);
+        let attributes = constexpr::in_attributes(operation.op, function.opset);
+        if !attributes {
+            self.arguments(function, layout, operation)?;
+        }
+        self.line.push_str(")[name = ");
+        let name = operation.outputs.first().map_or_else(String::new, |&id| layout.name(id));
+        self.string(operation.name.as_ref().unwrap_or(&name));
+        if attributes {
+            self.line.push_str(", ");
+            self.arguments(function, layout, operation)?;
+        }
+        self.line.push(']');
+        // Depth is bounded in verified programs; of others the inner blocks are left out.
+        if !operation.blocks.is_empty() && depth < MAX_DEPTH {
+            self.line.push_str(" {\n");
+            for (index, block) in operation.blocks.iter().enumerate() {
+                self.block(function, layout, block, index, depth)?;
+            }
+            self.indent(2 * depth);
+            self.line.push('}');
+        }
+        self.line.push_str(";\n");
+        Ok(())
+    }
+
+    /// The arguments that are given: names; constants in place where the op has them so.
+    fn arguments(
+        &mut self,
+        function: &Function,
+        layout: &Layout,
+        operation: &Operation,
+    ) -> Result<(), PrintError> {
         let mut first = true;
         for (param, arg) in operation.op.params.iter().zip(&operation.args) {
             if matches!(arg, Arg::None) {
@@ -119,43 +159,45 @@ impl Printer<'_, '_> {
             }
             let comma = if std::mem::take(&mut first) { "" } else { ", " };
             let _ = write!(self.line, "{comma}{} = ", param.name);
+            let constant = |id: ValueId| match function.values.get(id.index())?.def {
+                Def::Const(ref constant) if in_place(operation) => Some(constant),
+                _ => None,
+            };
             match arg {
                 Arg::Many(ids) => {
                     self.line.push('(');
                     self.names(layout, ids);
                     self.line.push(')');
                 }
-                arg => self.names(layout, arg.values()),
+                arg => match arg.values().first().and_then(|&id| constant(id)) {
+                    Some(constant) => self.typed_value(constant, function.opset)?,
+                    None => self.names(layout, arg.values()),
+                },
             }
         }
-        self.line.push_str(")[name = ");
-        let name = operation.outputs.first().map_or_else(String::new, |&id| layout.name(id));
-        self.string(operation.name.as_ref().unwrap_or(&name));
-        self.line.push(']');
-        // Depth is bounded in verified programs; of others the inner blocks are left out.
-        if !operation.blocks.is_empty() && depth < MAX_DEPTH {
-            self.line.push_str(" {\n");
-            for (index, block) in operation.blocks.iter().enumerate() {
-                self.block(function, layout, block, index, depth);
-            }
-            self.indent(2 * depth);
-            self.line.push('}');
-        }
-        self.line.push_str(";\n");
+        Ok(())
     }
 
-    fn block(&mut self, function: &Function, layout: &Layout, block: &Block, index: usize, depth: usize) {
+    fn block(
+        &mut self,
+        function: &Function,
+        layout: &Layout,
+        block: &Block,
+        index: usize,
+        depth: usize,
+    ) -> Result<(), PrintError> {
         self.indent(2 * depth + 1);
         let _ = write!(self.line, "block{index}(");
         self.typed_names(function, layout, &block.inputs);
         self.line.push_str(") {\n");
         for operation in &block.ops {
-            self.operation(function, layout, operation, depth + 1);
+            self.operation(function, layout, operation, depth + 1)?;
         }
         self.indent(2 * depth + 1);
         self.line.push_str("} -> (");
         self.names(layout, &block.outputs);
         self.line.push_str(");\n");
+        Ok(())
     }
 
     fn indent(&mut self, depth: usize) {
@@ -170,13 +212,20 @@ impl Printer<'_, '_> {
         self.line.push_str(" = const()[name = ");
         self.string(&layout.name(id));
         self.line.push_str(", val = ");
+        self.typed_value(constant, function.opset)?;
+        self.line.push_str("];\n");
+        Ok(())
+    }
+
+    /// `tensor<…>(elements)`, or where they are.
+    fn typed_value(&mut self, constant: &Constant, opset: Opset) -> Result<(), PrintError> {
         self.tensor_type(constant.ty());
         self.line.push('(');
-        match self.location(constant, function.opset)? {
+        match self.location(constant, opset)? {
             Some(location) => self.blob(&location),
             None => self.elements(constant)?,
         }
-        self.line.push_str(")];\n");
+        self.line.push(')');
         Ok(())
     }
 

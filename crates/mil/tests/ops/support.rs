@@ -96,6 +96,10 @@ fn literal(text: &str) -> Constant {
         DataType::Int16 => of!(i16),
         DataType::Uint16 => of!(u16),
         DataType::Uint32 => of!(u32),
+        dtype if dtype.is_packed() => {
+            let values: Vec<i64> = items.iter().map(|item| item.parse().unwrap()).collect();
+            Constant::packed(dtype, shape, &values).unwrap()
+        }
         _ => of!(i32),
     }
 }

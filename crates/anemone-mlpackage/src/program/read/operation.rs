@@ -4,7 +4,7 @@ use super::{Reader, named_type};
 use crate::program::{WRITE_STATE, values};
 use crate::proto::schema::{argument, binding, operation};
 use crate::proto::wire::{Fault, Field, Fields, Read, Within, entry, once};
-use mil::{Arg, BuildError, Constant, Def, Op, Operation, Type, Value, ValueId};
+use mil::{Arg, BuildError, Constant, Def, Op, Operation, Opset, Type, Value, ValueId};
 use smallvec::SmallVec;
 
 impl<'a> Reader<'a, '_> {
@@ -104,11 +104,11 @@ impl<'a> Reader<'a, '_> {
         for field in Fields::new(bytes) {
             let field = field?;
             if field.number == m::OUTPUTS {
-                let id = self.definition(field.bytes()?, Def::Op).within(|| "outputs")?;
+                let id = self.definition(field.bytes()?, Def::result_of(op)).within(|| "outputs")?;
                 result.outputs.push(id);
             }
         }
-        complete(&result)?;
+        complete(&result, self.function.opset)?;
         let first = result.outputs.first().and_then(|&id| self.function.value(id).name.as_ref());
         result.name = name.filter(|name| first != Some(name));
         Ok(result)
@@ -159,11 +159,11 @@ impl<'a> Reader<'a, '_> {
 
 /// Checks that nothing is missing. The verifier would find it too, but an operation takes a hundred times the bytes here
 /// that an empty one takes in a file.
-fn complete(operation: &Operation) -> Read<()> {
+fn complete(operation: &Operation, opset: Opset) -> Read<()> {
     let op = operation.op;
     let given = |arg: &Arg| *arg != Arg::None;
     let missing =
-        op.params.iter().zip(&operation.args).find(|(param, arg)| !param.is_optional() && !given(arg));
+        op.params.iter().zip(&operation.args).find(|(param, arg)| param.is_required(opset) && !given(arg));
     if let Some((param, _)) = missing {
         let error = BuildError::Missing { op: op.declaration().name, name: None, param: param.name };
         return Err(Fault::new(error.to_string()));

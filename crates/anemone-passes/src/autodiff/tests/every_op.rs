@@ -74,6 +74,72 @@ impl Maker {
         ]
     }
 
+    /// A recurrent op over three steps with every weight there is. `options` are strings; an empty one stands for another
+    /// kind of option.
+    fn recurrent(
+        &mut self,
+        op: &str,
+        gates: usize,
+        sequence: bool,
+        options: &[(&str, &str)],
+    ) -> Vec<ValueId> {
+        let both = options.contains(&("direction", "bidirectional"));
+        let states = if both { 6 } else { 3 };
+        let (x, h) = (self.x(&[3, 2, 5]), self.x(&[2, states]));
+        let c = if op == "lstm" { Some(self.x(&[2, states])) } else { None };
+        let mut weights = vec![
+            ("weight_ih", vec![gates * 3, 5]),
+            ("weight_hh", vec![gates * 3, 3]),
+            ("bias", vec![gates * 3]),
+        ];
+        match op {
+            "lstm" => weights.push(("peephole", vec![9])),
+            "gru" => weights.push(("input_bias", vec![9])),
+            _ => {}
+        }
+        if both {
+            weights.extend([("weight_ih_back", vec![12, 5]), ("weight_hh_back", vec![12, 3])]);
+            weights.extend([("bias_back", vec![12]), ("peephole_back", vec![9])]);
+        }
+        let mut values = Vec::new();
+        for (param, shape) in weights {
+            let constant = Constant::splat(&TensorType::new(self.dtype, shape), 0.5).unwrap();
+            let id = self.f.constant(constant);
+            // Constants are differentiated by as well.
+            self.inputs.push(id);
+            values.push((param, id));
+        }
+        let mut builder = self.f.op(op).arg("x", x).arg("initial_h", h).maybe("initial_c", c);
+        for (param, id) in values {
+            builder = builder.arg(param, id);
+        }
+        for &(param, value) in options {
+            builder = match param {
+                "clip" => builder.float(param, 0.5),
+                "reset_after" => builder.bool(param, true),
+                _ => builder.string(param, value),
+            };
+        }
+        builder.bool("output_sequence", sequence).many().unwrap()
+    }
+
+    fn to_size(&mut self, op: &str) -> Vec<ValueId> {
+        let x = self.x(&[2, 3, 4]);
+        let mut sized = |height: i32, width: i32| {
+            let op = self.f.op(op).arg("x", x).int("target_size_height", height);
+            op.int("target_size_width", width).one().unwrap()
+        };
+        vec![sized(6, 8), sized(5, 2), sized(3, 4)]
+    }
+
+    fn by_factor(&mut self, op: &str) -> Vec<ValueId> {
+        let x = self.x(&[2, 3, 4]);
+        let whole = self.f.op(op).arg("x", x).int("scale_factor_height", 2).int("scale_factor_width", 3);
+        let whole = whole.one().unwrap();
+        let part = self.f.op(op).arg("x", x).constant("scale_factor_height", Constant::scalar(0.7f32));
+        vec![whole, part.constant("scale_factor_width", Constant::scalar(1.5f32)).one().unwrap()]
+    }
+
     fn scatter(&mut self, op: &str, mode: &str) -> ValueId {
         let data = self.x(&[5, 3]);
         let (indices, updates) = match op {
@@ -139,6 +205,23 @@ const OTHERS: &[(&str, Make)] = &[
     ("layer_norm", |m| {
         let x = m.x(&[2, 3, 4]);
         vec![m.f.op("layer_norm").arg("x", x).ints("axes", &[-1]).one().unwrap()]
+    }),
+    ("rnn", |m| {
+        let mut outputs = m.recurrent("rnn", 1, false, &[("activation", "relu")]);
+        outputs.extend(m.recurrent("rnn", 1, true, &[("direction", "reverse"), ("activation", "linear")]));
+        outputs
+    }),
+    ("gru", |m| {
+        let mut outputs = m.recurrent("gru", 3, true, &[("activation", "sigmoid_hard")]);
+        outputs.extend(m.recurrent("gru", 3, false, &[("direction", "reverse"), ("reset_after", "")]));
+        outputs
+    }),
+    ("lstm", |m| {
+        let mut outputs = m.recurrent("lstm", 4, true, &[("direction", "bidirectional")]);
+        outputs.extend(m.recurrent("lstm", 4, false, &[("direction", "reverse"), ("clip", "")]));
+        // The last cell alone.
+        outputs.extend(m.recurrent("lstm", 4, false, &[("cell_activation", "scaled_tanh")]).pop());
+        outputs
     }),
     ("local_response_norm", |m| {
         let x = m.x(&[2, 5, 3]);
@@ -220,6 +303,73 @@ const OTHERS: &[(&str, Make)] = &[
                 .one()
                 .unwrap(),
         ]
+    }),
+    ("crop", |m| {
+        let x = m.x(&[2, 4, 5]);
+        vec![
+            m.f.op("crop")
+                .arg("x", x)
+                .ints("crop_height", &[1, 0])
+                .ints("crop_width", &[0, 2])
+                .one()
+                .unwrap(),
+        ]
+    }),
+    ("resize", |m| {
+        let x = m.x(&[2, 3, 4]);
+        let mut resize = |interpolation: &str, sampling: &str| {
+            let op = m.f.op("resize").arg("x", x).ints("shape", &[4, 3, 7]);
+            let op = op.constant("resized_dims", Constant::scalar(3u32));
+            op.string("interpolation_mode", interpolation).string("sampling_mode", sampling).one().unwrap()
+        };
+        vec![resize("LINEAR", "OFFSET_CORNERS"), resize("NEAREST_NEIGHBOR", "DEFAULT")]
+    }),
+    ("resize_bilinear", |m| m.to_size("resize_bilinear")),
+    ("resize_nearest_neighbor", |m| m.to_size("resize_nearest_neighbor")),
+    ("upsample_bilinear", |m| m.by_factor("upsample_bilinear")),
+    ("upsample_nearest_neighbor", |m| m.by_factor("upsample_nearest_neighbor")),
+    ("resample", |m| {
+        let (x, points) = (m.x(&[2, 3, 4, 5]), m.x(&[2, 2, 3, 2]));
+        let paddings = ["constant", "border", "reflection", "symmetric"];
+        let modes = ["unnormalized", "normalized_minus_one_to_one", "normalized_zero_to_one", "unnormalized"];
+        let mut outputs = Vec::new();
+        for (sampling, align) in [("bilinear", true), ("bilinear", false), ("nearest", true)] {
+            for (padding, mode) in paddings.into_iter().zip(modes) {
+                let op =
+                    m.f.op("resample")
+                        .arg("x", x)
+                        .arg("coordinates", points)
+                        .string("sampling_mode", sampling);
+                let op = op.string("padding_mode", padding).float("padding_value", 0.5);
+                outputs.push(op.string("coordinates_mode", mode).bool("align_corners", align).one().unwrap());
+            }
+        }
+        outputs
+    }),
+    ("affine", |m| {
+        let (x, all, each) = (m.x(&[2, 3, 4, 5]), m.x(&[1, 6]), m.x(&[2, 6]));
+        let mut affine = |matrix: ValueId, align: bool| {
+            let op = m.f.op("affine").arg("x", x).arg("transform_matrix", matrix).int("output_height", 3);
+            let op =
+                op.int("output_width", 2).string("sampling_mode", "bilinear").float("padding_value", 0.0);
+            let op = op.string("padding_mode", "constant").bool("align_corners", align);
+            op.string("coordinates_mode", "normalized_minus_one_to_one").one().unwrap()
+        };
+        vec![affine(all, true), affine(each, false)]
+    }),
+    ("crop_resize", |m| {
+        let (x, boxes, ids) = (m.x(&[3, 2, 4, 5]), m.x(&[2, 4]), m.ids(&[2]));
+        let modes = ["STRICT_ALIGN_CORNERS", "ALIGN_CORNERS", "UNALIGN_CORNERS", "DEFAULT", "OFFSET_CORNERS"];
+        let mut outputs = Vec::new();
+        for (i, sampling) in modes.into_iter().enumerate() {
+            let op = m.f.op("crop_resize").arg("x", x).arg("boxes", boxes).string("sampling_mode", sampling);
+            let op =
+                op.maybe("box_indices", (i % 2 == 0).then_some(ids)).bool("normalized_coordinates", i > 2);
+            let layout = if i % 2 == 0 { "CORNERS_WIDTH_FIRST" } else { "CENTER_SIZE_HEIGHT_FIRST" };
+            let op = op.string("box_coordinate_mode", layout).int("target_height", 3);
+            outputs.push(op.int("target_width", 2).one().unwrap());
+        }
+        outputs
     }),
     ("gather_along_axis", |m| {
         let (x, ids) = (m.x(&[5, 3]), m.ids(&[2, 3]));

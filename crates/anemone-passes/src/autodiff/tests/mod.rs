@@ -2,6 +2,7 @@
 //! where an engine runs the programs.
 
 mod every_op;
+mod recurrent;
 
 use super::*;
 use mil::{Constant, FunctionBuilder, Opset, Program, TensorType, verify};
