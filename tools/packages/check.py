@@ -10,6 +10,7 @@
 """
 
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -163,11 +164,33 @@ def importable(package):
         return False
 
 
+def notices_changes(work):
+    """The comparison itself: one bit of one weight, and one name, must not go unseen."""
+    original = Package(GOLDEN / "perceptron.mlpackage")
+    copy = work / "changed.mlpackage"
+    shutil.copytree(original.path, copy)
+    same_program(original, Package(copy))
+    weights = copy / MODEL.parent / "weights" / "weight.bin"
+    content = bytearray(weights.read_bytes())
+    content[128] ^= 1
+    weights.write_bytes(content)
+    renamed = Package(original.path)
+    body = renamed.spec.mlProgram.functions["main"].block_specializations["CoreML6"]
+    body.operations[-1].outputs[0].name += "_"
+    for changed in (Package(copy), renamed):
+        try:
+            same_program(original, changed)
+        except AssertionError:
+            continue
+        raise SystemExit("a changed program passes for the same")
+
+
 def main():
     passed = 0
     names = sorted(path for path in GOLDEN.glob("*.mlpackage") if path.stem in sys.argv[1:] or not sys.argv[1:])
     with tempfile.TemporaryDirectory() as work:
         work = pathlib.Path(work)
+        notices_changes(work)
         run("rewrite", *names, work)
         for path in names:
             original, copy = Package(path), Package(work / path.name)

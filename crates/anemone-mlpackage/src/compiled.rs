@@ -10,7 +10,8 @@ use crate::description::{
 };
 use crate::error::{Error, Result};
 use crate::map;
-use crate::package::{Package, version_for};
+use crate::package::Package;
+use crate::program::version_for;
 use crate::weights::Weights;
 use mil::Program;
 use serde::Deserialize;

@@ -7,7 +7,7 @@ use crate::map::{self, Shared};
 use crate::weights::Weights;
 use crate::{compiled, model, program, save};
 use mil::text::BlobFile;
-use mil::{Opset, Program, Verified};
+use mil::{Program, Verified};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -134,7 +134,7 @@ impl Package {
     /// When the program's inputs or outputs are none that a model can have.
     pub fn new(program: Verified) -> Result<Package> {
         let description = Description::of(&program)?;
-        let specification_version = version_for(&program, &description);
+        let specification_version = program::version_for(&program, &description);
         let content = Content::Program(Box::new(program));
         Ok(Package { description, specification_version, content, manifest: None })
     }
@@ -184,8 +184,8 @@ impl Package {
 
     /// Puts another program in place of the package's own, under the same description.
     pub fn set_program(&mut self, program: Verified) {
-        let opset = program.functions.iter().map(|function| function.opset).max().unwrap_or(Opset::Ios15);
-        self.specification_version = self.specification_version.max(program::specification_version(opset));
+        let needed = program::version_for(&program, &self.description);
+        self.specification_version = self.specification_version.max(needed);
         self.content = Content::Program(Box::new(program));
     }
 
@@ -215,12 +215,4 @@ impl Package {
         let manifest = self.manifest.as_ref().map(|(path, manifest)| (path.as_path(), manifest));
         save::package(&self.model(&program), manifest, path.as_ref(), options)
     }
-}
-
-/// The specification version that a program and its description need.
-pub(crate) fn version_for(program: &Program, description: &Description) -> i32 {
-    let opset = program.functions.iter().map(|function| function.opset).max().unwrap_or(Opset::Ios15);
-    // Lists of functions came with Core ML 8.
-    let least = if description.multi_function { Opset::Ios18 } else { Opset::Ios15 };
-    program::specification_version(opset.max(least))
 }

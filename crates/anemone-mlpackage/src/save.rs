@@ -9,8 +9,8 @@ use mil::text::blob::DEFAULT_PATH;
 use mil::text::{BlobError, BlobWriter, WeightLocation, WeightSink};
 use mil::{Constant, Function, Program};
 use std::fs::{self, File};
-use std::io::{BufWriter, Cursor, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufWriter, Cursor, Seek, Write};
+use std::path::Path;
 
 /// What is written.
 pub(crate) struct Model<'a> {
@@ -25,29 +25,16 @@ pub(crate) struct Model<'a> {
 /// The model file and the weight file of a package, the latter empty when no constant is large.
 pub(crate) fn bytes(model: &Model<'_>) -> Result<(Vec<u8>, Vec<u8>)> {
     check_description(model)?;
-    let fault = |source| Error::Weights { path: "weight.bin".into(), source };
-    let mut sink = MemorySink { writer: None };
-    let options = program::Options { explicit_defaults: model.new };
-    let program = program::write(model.program, options, &mut sink)?;
-    let weights = match sink.writer {
-        Some(writer) => writer.finish().map_err(fault)?.into_inner(),
-        None => Vec::new(),
-    };
+    let mut sink =
+        LazySink { path: Path::new("weight.bin"), open: || Ok(Cursor::new(Vec::new())), writer: None };
+    let program = program::write(model.program, model.options(), &mut sink)?;
+    let weights = sink.finish()?.map_or_else(Vec::new, Cursor::into_inner);
     Ok((model::write(model.version, model.description, &program), weights))
 }
 
-/// A weight file in memory that is made when the first constant comes.
-struct MemorySink {
-    writer: Option<BlobWriter<Cursor<Vec<u8>>>>,
-}
-
-impl WeightSink for MemorySink {
-    fn store(&mut self, constant: &Constant) -> std::result::Result<WeightLocation, BlobError> {
-        let writer = match &mut self.writer {
-            Some(writer) => writer,
-            None => self.writer.insert(BlobWriter::new(Cursor::new(Vec::new()), DEFAULT_PATH)?),
-        };
-        writer.store(constant)
+impl Model<'_> {
+    fn options(&self) -> program::Options {
+        program::Options { explicit_defaults: self.new }
     }
 }
 
@@ -169,10 +156,14 @@ fn fill(model: &Model<'_>, manifest: &Manifest, package: &Path) -> Result<()> {
     let data = package.join("Data");
     let weights = data.join(manifest::WEIGHTS);
     fs::create_dir_all(&weights).map_err(Error::io(&weights, "the folder cannot be made"))?;
-    let mut sink = LazySink { path: weights.join("weight.bin"), writer: None };
-    let options = program::Options { explicit_defaults: model.new };
-    let program = program::write(model.program, options, &mut sink)?;
-    sink.finish()?;
+    let path = weights.join("weight.bin");
+    let open = || Ok(BufWriter::with_capacity(1 << 20, File::create_new(&path)?));
+    let mut sink = LazySink { path: &path, open, writer: None };
+    let program = program::write(model.program, model.options(), &mut sink)?;
+    if let Some(file) = sink.finish()? {
+        let file = file.into_inner().map_err(io::IntoInnerError::into_error);
+        file.and_then(|file| file.sync_all()).map_err(Error::io(&path, "cannot be written"))?;
+    }
     let path = data.join(manifest::MODEL);
     write_file(&path, &model::write(model.version, model.description, &program))?;
     let path = package.join(manifest::NAME);
@@ -185,30 +176,26 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// A weight file that is made when the first constant comes.
-struct LazySink {
-    path: PathBuf,
-    writer: Option<BlobWriter<BufWriter<File>>>,
+struct LazySink<'a, W: Write + Seek, F: Fn() -> io::Result<W>> {
+    /// For messages.
+    path: &'a Path,
+    open: F,
+    writer: Option<BlobWriter<W>>,
 }
 
-impl LazySink {
-    fn finish(self) -> Result<()> {
-        let Some(writer) = self.writer else { return Ok(()) };
-        let path = self.path;
-        let file = writer.finish().map_err(|source| Error::Weights { path: path.clone(), source })?;
-        let file =
-            file.into_inner().map_err(|error| Error::io(&path, "cannot be written")(error.into_error()))?;
-        file.sync_all().map_err(Error::io(&path, "cannot be written"))
+impl<W: Write + Seek, F: Fn() -> io::Result<W>> LazySink<'_, W, F> {
+    /// The complete file, if there is one.
+    fn finish(self) -> Result<Option<W>> {
+        let finished = self.writer.map(BlobWriter::finish).transpose();
+        finished.map_err(|source| Error::Weights { path: self.path.into(), source })
     }
 }
 
-impl WeightSink for LazySink {
+impl<W: Write + Seek, F: Fn() -> io::Result<W>> WeightSink for LazySink<'_, W, F> {
     fn store(&mut self, constant: &Constant) -> std::result::Result<WeightLocation, BlobError> {
         let writer = match &mut self.writer {
             Some(writer) => writer,
-            None => {
-                let file = BufWriter::with_capacity(1 << 20, File::create_new(&self.path)?);
-                self.writer.insert(BlobWriter::new(file, DEFAULT_PATH)?)
-            }
+            None => self.writer.insert(BlobWriter::new((self.open)()?, DEFAULT_PATH)?),
         };
         writer.store(constant)
     }

@@ -149,7 +149,7 @@ fn values_inside_values() {
     for _ in 0..20_000 {
         ty = message().nest(2, message().nest(1, ty).nest(2, message().nest(1, message().int(1, 1))));
         nested = message().nest(2, message()).nest(3, message().nest(3, message().nest(1, nested)));
-        if nested.0.len() > 1 << 20 || ty.0.len() > 1 << 20 {
+        if nested.0.len() > 1 << 17 || ty.0.len() > 1 << 17 {
             break;
         }
     }
@@ -420,7 +420,7 @@ fn no_damaged_byte_panics() {
             Err(_) => BTreeMap::new(),
         };
         for at in 0..bytes.len() {
-            for flip in [0x01, 0x80, 0xff] {
+            for flip in [0x01, 0xff] {
                 let mut damaged = bytes.clone();
                 damaged[at] ^= flip;
                 let Ok(package) = Package::from_bytes(damaged, blobs.clone()) else { continue };

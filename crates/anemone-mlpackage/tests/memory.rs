@@ -8,6 +8,7 @@ use anemone_mlpackage::Package;
 use common::message::*;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Counts what is allocated, and the most that ever was.
@@ -52,7 +53,41 @@ fn cost(what: &str, model: Vec<u8>) -> usize {
 
 /// One test: the counters are everybody's.
 #[test]
-fn nothing_is_allocated_for_messages_that_say_nothing() {
+fn memory_grows_with_what_a_file_says_and_not_with_what_it_claims() {
+    messages_that_say_nothing();
+    weights_that_nobody_reads();
+}
+
+/// A package with ten gigabytes of weights: opening it and reading its program takes a few kilobytes.
+fn weights_that_nobody_reads() {
+    const COUNT: u64 = 5 << 30;
+    let folder = tempfile::tempdir().unwrap();
+    let ty = || tensor(FP16, &[COUNT]);
+    let model = with(&[constant("c", ty(), blob(ty(), "@model_path/weights/weight.bin", 64))]);
+    std::fs::write(folder.path().join("model.mlmodel"), model).unwrap();
+    std::fs::create_dir(folder.path().join("weights")).unwrap();
+    let mut file = std::fs::File::create(folder.path().join("weights/weight.bin")).unwrap();
+    let mut head = vec![0u8; 128];
+    head[4] = 2;
+    head[64..72].copy_from_slice(&[0xef, 0xbe, 0xad, 0xde, 1, 0, 0, 0]);
+    head[72..80].copy_from_slice(&(2 * COUNT).to_le_bytes());
+    head[80..88].copy_from_slice(&128u64.to_le_bytes());
+    file.write_all(&head).unwrap();
+    // A hole: it takes no room on the disk.
+    file.set_len(128 + 2 * COUNT).unwrap();
+    let before = NOW.load(Ordering::Relaxed);
+    MOST.store(before, Ordering::Relaxed);
+    let program = Package::open(folder.path().join("model.mlmodel")).unwrap().program().unwrap();
+    let cost = MOST.load(Ordering::Relaxed) - before;
+    assert!(cost < 64 << 10, "{cost} bytes");
+    let constant = program.functions[0].values.iter().find_map(|value| match &value.def {
+        mil::Def::Const(constant) => Some(constant),
+        _ => None,
+    });
+    assert_eq!(constant.unwrap().bytes().len() as u64, 2 * COUNT);
+}
+
+fn messages_that_say_nothing() {
     const COUNT: usize = 1 << 20;
     let operation = |operation: Message| of_block(block(&[operation], &["y"]));
     let empty = message;

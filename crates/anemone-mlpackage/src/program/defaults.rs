@@ -20,7 +20,7 @@ fn block(function: &mut Function, block: &mut mil::Block) {
             self::block(function, inner);
         }
         for (index, param) in operation.op.params.iter().enumerate() {
-            let absent = operation.args.get(index) == Some(&Arg::None) && param.since <= function.opset;
+            let absent = operation.args.get(index) == Some(&Arg::None) && param.exists_in(function.opset);
             if let Some(constant) = absent.then(|| default(function, operation, param)).flatten() {
                 operation.args[index] = Arg::One(add(function, constant));
             }

@@ -15,7 +15,9 @@ mod write;
 pub(crate) use read::{function_names, read};
 pub(crate) use write::{Options, write};
 
-use mil::{Op, Opset};
+use crate::description::Description;
+use mil::ops::constexpr;
+use mil::{Family, Op, Opset, Program};
 
 /// The serialized half of a state update.
 const WRITE_STATE: &str = "write_state";
@@ -36,8 +38,16 @@ fn opset_name(opset: Opset) -> Option<&'static str> {
     })
 }
 
+/// The least specification version that a model of this program can have.
+pub(crate) fn version_for(program: &Program, description: &Description) -> i32 {
+    // Lists of functions came with Core ML 8.
+    let least = if description.multi_function { Opset::Ios18 } else { Opset::Ios15 };
+    let opsets = program.functions.iter().map(|function| function.opset);
+    specification_version(opsets.max().map_or(least, |newest| newest.max(least)))
+}
+
 /// The specification version in which an opset appeared.
-pub(crate) fn specification_version(opset: Opset) -> i32 {
+fn specification_version(opset: Opset) -> i32 {
     match opset {
         Opset::Ios15 => 6,
         Opset::Ios16 => 7,
@@ -61,16 +71,13 @@ enum Form {
 }
 
 /// How coremltools writes the constant argument `param` of `op`. Source: `MILProtoExporter.create_block` and
-/// `translate_constexpr`; the latter asks for the opset in which the op was (re)defined, which is what is written out here.
+/// `translate_constexpr`.
 fn constant_form(op: Op, param: &str, opset: Opset) -> Form {
     match (op.name, param) {
         ("classify", "classes") => Form::List,
         ("reshape_like", "begins" | "ends" | "end_masks") => Form::Inline,
-        ("constexpr_affine_dequantize" | "constexpr_cast", _) => Form::Attribute,
-        ("constexpr_lut_to_dense" | "constexpr_sparse_to_dense", _) if opset < Opset::Ios18 => {
-            Form::Attribute
-        }
-        (name, _) if name.starts_with("constexpr_") => Form::Inline,
+        _ if constexpr::in_attributes(op, opset) => Form::Attribute,
+        _ if op.family == Family::Constexpr => Form::Inline,
         _ => Form::Name,
     }
 }

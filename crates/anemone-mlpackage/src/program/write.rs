@@ -114,6 +114,13 @@ fn named_type(number: u32, function: &Function, layout: &Layout, id: ValueId, e:
     .map_err(|message| Error::unwritable(format!("function `{}`, `{name}`", function.name), message))
 }
 
+/// An attribute that is a constant, and where it stands if not in place.
+struct Attribute<'a> {
+    key: &'static str,
+    value: &'a Constant,
+    stored: Option<WeightLocation>,
+}
+
 struct FunctionWriter<'a, 'w, 's> {
     writer: &'a mut Writer<'w>,
     function: &'s Function,
@@ -145,26 +152,24 @@ impl FunctionWriter<'_, '_, '_> {
     fn constants(&mut self, block: BlockNumber, index: usize, e: &mut Encoder) -> Result<()> {
         for &id in self.layout.constants_before(block, index) {
             let Some(constant) = self.function.constant(id) else { continue };
-            let stored = self.writer.store(constant, self.function.opset)?;
+            let attribute = self.attribute("val", constant)?;
             e.message(schema_block::OPERATIONS, |e| {
                 e.string(m::TYPE, "const");
                 named_type(m::OUTPUTS, self.function, self.layout, id, e)?;
-                self.attributes(&[("name", None), ("val", Some((constant, stored)))], self.layout.name(id), e)
+                self.attributes(self.layout.name(id), &[attribute], e)
             })?;
         }
         Ok(())
     }
 
-    /// Writes attributes, which come sorted; the one without a constant is the name.
-    fn attributes(
-        &self,
-        attributes: &[(&str, Option<(&Constant, Option<WeightLocation>)>)],
-        name: &str,
-        e: &mut Encoder,
-    ) -> Result<()> {
-        for (key, value) in attributes {
-            e.entry(m::ATTRIBUTES, key, |e| match value {
-                Some((constant, stored)) => values::write_content(constant, stored.as_ref(), e),
+    /// Writes the name and other attributes, sorted by key.
+    fn attributes(&self, name: &str, others: &[Attribute<'_>], e: &mut Encoder) -> Result<()> {
+        let mut keys: Vec<(&str, Option<&Attribute<'_>>)> = vec![("name", None)];
+        keys.extend(others.iter().map(|attribute| (attribute.key, Some(attribute))));
+        keys.sort_unstable_by_key(|(key, _)| *key);
+        for (key, attribute) in keys {
+            e.entry(m::ATTRIBUTES, key, |e| match attribute {
+                Some(attribute) => values::write_content(attribute.value, attribute.stored.as_ref(), e),
                 None => values::write_string(name, e),
             })
             .map_err(|message| {
@@ -177,7 +182,7 @@ impl FunctionWriter<'_, '_, '_> {
     fn operation(&mut self, operation: &Operation, e: &mut Encoder) -> Result<()> {
         let (function, op) = (self.function, operation.op);
         e.string(m::TYPE, op.name);
-        let mut arguments: Vec<(&str, &Arg)> = op
+        let mut arguments: Vec<(&'static str, &Arg)> = op
             .params
             .iter()
             .map(|param| param.name)
@@ -185,13 +190,13 @@ impl FunctionWriter<'_, '_, '_> {
             .filter(|(_, arg)| **arg != Arg::None)
             .collect();
         arguments.sort_unstable_by_key(|(name, _)| *name);
-        let mut attributes = vec![("name", None)];
+        let mut attributes = Vec::new();
         for (param, arg) in arguments {
             let form = constant_form(op, param, function.opset);
             match arg {
                 Arg::One(id) if form == Form::Attribute && is_constant(function, *id) => {
                     let Some(constant) = function.constant(*id) else { continue };
-                    attributes.push((param, Some((constant, self.writer.store(constant, function.opset)?))));
+                    attributes.push(self.attribute(param, constant)?);
                 }
                 _ => e.entry(m::INPUTS, param, |e| {
                     arg.values().iter().try_for_each(|&id| self.binding(id, form, e))
@@ -204,9 +209,12 @@ impl FunctionWriter<'_, '_, '_> {
         for block in &operation.blocks {
             e.message(m::BLOCKS, |e| self.block(block, e))?;
         }
-        attributes.sort_unstable_by_key(|(name, _)| *name);
         let first = operation.outputs.first().map_or(op.name, |&id| self.layout.name(id));
-        self.attributes(&attributes, operation.name.as_deref().unwrap_or(first), e)
+        self.attributes(operation.name.as_deref().unwrap_or(first), &attributes, e)
+    }
+
+    fn attribute<'c>(&mut self, key: &'static str, value: &'c Constant) -> Result<Attribute<'c>> {
+        Ok(Attribute { key, value, stored: self.writer.store(value, self.function.opset)? })
     }
 
     fn binding(&mut self, id: ValueId, form: Form, e: &mut Encoder) -> Result<()> {
@@ -254,7 +262,7 @@ impl FunctionWriter<'_, '_, '_> {
                     arg.values().iter().try_for_each(|&id| self.binding(id, Form::Name, e))
                 })?;
             }
-            self.attributes(&[("name", None)], &half, e)
+            self.attributes(&half, &[], e)
         })?;
         let Some(output) = used else { return Ok(()) };
         e.message(schema_block::OPERATIONS, |e| {
@@ -263,7 +271,7 @@ impl FunctionWriter<'_, '_, '_> {
                 state.values().iter().try_for_each(|&id| self.binding(id, Form::Name, e))
             })?;
             named_type(m::OUTPUTS, self.function, self.layout, output, e)?;
-            self.attributes(&[("name", None)], name, e)
+            self.attributes(name, &[], e)
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Core ML's protobuf messages: field numbers and the wire format.
 //!
-//! Messages are read in place with a small reader of our own ([`wire`]) and Apple's field numbers ([`schema`]), not with
+//! Messages are read in place with a small reader of our own (`wire`) and Apple's field numbers ([`schema`]), not with
 //! generated types. What was weighed:
 //!
 //! * **`coreml-proto` 0.1** (MIT, prost 0.14; one release). Complete, and 400 KB of generated Rust of which ML Programs
