@@ -1,12 +1,14 @@
 //! From a verified function to something that runs without allocating.
 //!
-//! simplify → fold constants → group elementwise operations → lower to kernels → plan memory → bind.
+//! simplify → decompress weights → fold constants → group elementwise operations → lower to kernels → plan memory → bind.
 
+mod decompress;
 mod executable;
 mod fold;
 mod fuse;
 mod graph;
 mod memory;
+mod quantized_conv;
 mod step;
 
 pub use executable::{CpuExecutable, StepTime};
@@ -27,6 +29,7 @@ pub(crate) fn compile(
     pool: Arc<ThreadPool>,
 ) -> Result<CpuExecutable, CompileError> {
     anemone_passes::simplify(&mut function);
+    pool.install(|| decompress::decompress(&mut function))?;
     fold::fold(&mut function)?;
     anemone_passes::simplify(&mut function);
     let function = anemone_passes::compact(&function);

@@ -10,6 +10,8 @@ use mil::{InferError, OpView, TensorType};
 
 pub(crate) mod access;
 mod activation;
+mod blocks;
+pub(crate) mod constexpr;
 mod conv;
 mod copy;
 mod fold;
@@ -17,6 +19,7 @@ mod linear;
 mod normalization;
 pub(crate) mod parallel;
 mod pool;
+mod quantization;
 mod random;
 mod reduction;
 mod scatter_gather;
@@ -83,10 +86,12 @@ pub(crate) type Lower = fn(&OpView<'_>) -> Result<Lowered, InferError>;
 /// Every kernel by op name.
 static FAMILIES: &[&[(&str, Lower)]] = &[
     activation::OPS,
+    constexpr::OPS,
     conv::OPS,
     linear::OPS,
     normalization::OPS,
     pool::OPS,
+    quantization::OPS,
     random::OPS,
     reduction::OPS,
     scatter_gather::OPS,
