@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use anemone_cpu::{CpuBackend, Mode};
+use anemone_passes::autodiff::gradients;
 use anemone_passes::{PrecisionOptions, to_fp16};
 use anemone_runtime::{Backend, CompileOptions, Tensor};
 use half::f16;
@@ -213,6 +214,37 @@ fn a_quantized_convolution_is_a_convolution() {
         assert_eq!(plain.inputs.len(), 2);
         assert_eq!(run(quantized, &[x, weight]).unwrap(), wanted, "{dtype}, weight at run time");
     }
+}
+
+#[test]
+fn a_quantized_convolution_has_the_gradient_of_a_convolution() {
+    let [quantized, plain] = convolutions(DataType::Fp32, true).map(|function| {
+        let (x, y) = (function.inputs[0], function.body.outputs[0]);
+        let mut f = FunctionBuilder::resume(function);
+        let square = f.mul(y, y).unwrap();
+        let loss = f.op("reduce_sum").arg("x", square).bool("keep_dims", false).one().unwrap();
+        let dx = gradients(&mut f, loss, &[x]).unwrap();
+        run(f.finish(&dx).unwrap(), &[input(&[1, 4, 6, 7])]).unwrap()
+    });
+    assert_eq!(quantized, plain);
+    assert!(plain[0].as_slice::<f32>().unwrap().iter().any(|&slope| slope != 0.0));
+}
+
+#[test]
+fn a_scale_has_the_gradient_of_what_it_multiplies() {
+    let mut f = FunctionBuilder::new("main", Opset::Ios18);
+    let levels = f.input("levels", TensorType::new(DataType::Int8, [2, 3])).unwrap();
+    let scale = f.constant(Constant::new([3], vec![0.5f32, 1.0, 2.0]).unwrap());
+    let op = f.op("dequantize").arg("input", levels).arg("scale", scale).int("axis", -1);
+    let y = op.constant("zero_point", Constant::new([3], vec![1i8, 0, -1]).unwrap()).one().unwrap();
+    let weights = f.constant(Constant::new([2, 3], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap());
+    let product = f.mul(y, weights).unwrap();
+    let loss = f.op("reduce_sum").arg("x", product).bool("keep_dims", false).one().unwrap();
+    let grads = gradients(&mut f, loss, &[scale]).unwrap();
+    let levels = Tensor::new([2, 3], &[10i8, 20, 30, -1, -2, -3]).unwrap();
+    let found = run(f.finish(&grads).unwrap(), &[levels]).unwrap();
+    // Σ weight * (level - zero_point): 1·9 + 4·(-2), 2·20 + 5·(-2), 3·31 + 6·(-2).
+    assert_eq!(found[0].as_slice::<f32>().unwrap(), [1.0, 30.0, 81.0]);
 }
 
 #[test]
