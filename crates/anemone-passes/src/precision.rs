@@ -3,10 +3,14 @@
 //! Inputs, outputs and states keep their types, so that callers and checkpoints do not change and optimizers
 //! update `fp32` weights. Operations that lose too much in `fp16` (sums over many terms, exponentials whose
 //! range is the point) can be kept in `fp32` one by one.
+//!
+//! Compressed weights stay compressed: their scales and tables are rounded, as in programs that coremltools converts to
+//! `fp16`, so that ops which take constants still get some. (A scale below 6e-5 loses digits that way.)
 
 use half::f16;
 use mil::{
-    Arg, BuildError, Constant, DataType, Def, Effect, Function, FunctionBuilder, OpView, Operation, ValueId,
+    Arg, BuildError, Constant, DataType, Def, Effect, Family, Function, FunctionBuilder, OpView, Operation,
+    ValueId,
 };
 use std::collections::HashMap;
 
@@ -71,7 +75,9 @@ impl Lowering<'_> {
         let view = self.source.view(operation);
         let lower = is_lowerable(&view) && !(options.keep)(&view);
         let mut op = Vec::with_capacity(operation.args.len());
-        for arg in &operation.args {
+        for (param, arg) in operation.op.params.iter().zip(&operation.args) {
+            let (dtypes, _) = param.constraint(self.source.opset);
+            let lower = lower && dtypes.contains(DataType::Fp16);
             op.push(match arg {
                 Arg::None => Arg::None,
                 Arg::One(id) => Arg::One(self.operand(*id, lower)?),
@@ -85,6 +91,12 @@ impl Lowering<'_> {
             call = call.set_arg(param.name, arg);
         }
         let results = call.many()?;
+        if view.name() == "constexpr_cast" {
+            // In fp16 its result is its source.
+            let (source, output) =
+                (view.required("source_val").map(|id| self.full(id)), operation.outputs[0]);
+            self.half[output.index()] = source.ok().transpose()?;
+        }
         for (&old, new) in operation.outputs.iter().zip(results) {
             let lowered =
                 self.source.dtype(old) == DataType::Fp32 && self.builder.dtype(new) == DataType::Fp16;
@@ -146,8 +158,14 @@ fn is_lowerable(view: &OpView<'_>) -> bool {
     if matches!(view.operation.op.effect, Effect::Read | Effect::Write) || view.name() == "cast" {
         return false;
     }
-    let floats = view.operands().any(|(_, id)| view.function.dtype(id) == DataType::Fp32);
     let output = view.operation.outputs.iter().any(|&id| view.function.dtype(id) == DataType::Fp32);
+    match view.operation.op.family {
+        Family::Constexpr => return output && view.name() != "constexpr_cast",
+        // Its type is that of its scale.
+        Family::Quantization if view.name() == "dequantize" => return output,
+        _ => {}
+    }
+    let floats = view.operands().any(|(_, id)| view.function.dtype(id) == DataType::Fp32);
     let fits = view.operation.op.params.iter().zip(&view.operation.args).all(|(param, arg)| {
         let (dtypes, _) = param.constraint(view.function.opset);
         arg.values()

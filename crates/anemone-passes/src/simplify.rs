@@ -93,6 +93,7 @@ fn restore_outputs(function: &mut Function, replacements: &Replacements) {
         let Some(op) = mil::Op::named("identity") else { return };
         let mut identity = Operation::new(op, [Arg::One(source)].as_slice());
         identity.outputs.push(output);
+        function.values[output.index()].def = mil::Def::Op;
         function.body.ops.push(identity);
     }
 }

@@ -1,8 +1,9 @@
 //! From a verified function to something that runs without allocating.
 //!
-//! simplify → fold constants → group elementwise operations → lower to kernels → plan memory → bind.
+//! simplify → decompress weights → fold constants → group elementwise operations → lower to kernels → plan memory → bind.
 
 mod alone;
+mod decompress;
 mod executable;
 mod fold;
 mod fuse;
@@ -10,6 +11,7 @@ mod graph;
 mod interpret;
 mod lists;
 mod memory;
+mod quantized_conv;
 mod specialize;
 mod step;
 mod support;
@@ -53,6 +55,7 @@ pub(crate) fn compile(
 ) -> Result<CpuExecutable, CompileError> {
     memory::check_room(&function)?;
     anemone_passes::simplify(&mut function);
+    pool.install(|| decompress::decompress(&mut function))?;
     fold::fold(&mut function)?;
     anemone_passes::simplify(&mut function);
     let function = anemone_passes::compact(&function);

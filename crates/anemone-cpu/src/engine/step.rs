@@ -151,7 +151,8 @@ fn name_of(view: &OpView<'_>) -> String {
     view.operation.outputs.first().map_or_else(String::new, |&id| view.function.display_name(id))
 }
 
-fn unsupported(view: &OpView<'_>, error: &InferError) -> CompileError {
+/// The error of an operation that cannot be lowered.
+pub(crate) fn unsupported(view: &OpView<'_>, error: &InferError) -> CompileError {
     CompileError::Unsupported {
         backend: "cpu",
         op: view.name(),

@@ -10,6 +10,8 @@ use mil::{InferError, OpView, TensorType};
 
 pub(crate) mod access;
 mod activation;
+mod blocks;
+pub(crate) mod constexpr;
 mod conv;
 mod copy;
 mod fold;
@@ -18,6 +20,7 @@ mod linear;
 mod normalization;
 pub(crate) mod parallel;
 mod pool;
+mod quantization;
 mod random;
 mod recurrent;
 mod reduction;
@@ -85,11 +88,13 @@ pub(crate) type Lower = fn(&OpView<'_>) -> Result<Lowered, InferError>;
 /// Every kernel by op name.
 static FAMILIES: &[&[(&str, Lower)]] = &[
     activation::OPS,
+    constexpr::OPS,
     conv::OPS,
     image_resizing::OPS,
     linear::OPS,
     normalization::OPS,
     pool::OPS,
+    quantization::OPS,
     random::OPS,
     recurrent::OPS,
     reduction::OPS,

@@ -8,7 +8,8 @@ use mil::ops::conv::{geometry, transpose_geometry};
 use mil::ops::spatial::Spatial;
 use mil::{FunctionBuilder, ValueId};
 
-pub(super) static RULES: &[(&str, Rule)] = &[("conv", Vjp(conv)), ("conv_transpose", Vjp(conv_transpose))];
+pub(super) static RULES: &[(&str, Rule)] =
+    &[("conv", Vjp(conv)), ("conv_quantized", Vjp(conv_quantized)), ("conv_transpose", Vjp(conv_transpose))];
 
 fn conv(g: &mut Gradient<'_>) -> Done {
     let (x, weight, dy) = (g.arg("x")?, g.arg("weight")?, g.dy()?);
@@ -26,6 +27,37 @@ fn conv(g: &mut Gradient<'_>) -> Done {
         g.give("weight", dw)?;
     }
     give_bias(g, dy)
+}
+
+/// The input's gradient is that of `conv` with the weight that the levels stand for; levels carry none, and scales are
+/// trained as states of a `conv`. (Converting levels takes ios17.)
+fn conv_quantized(g: &mut Gradient<'_>) -> Done {
+    if let Some(param) = ["quant_scale", "quant_bias"].into_iter().find(|param| g.wants(param)) {
+        let message = format!(
+            "`{param}` cannot be differentiated by; write the weight as operations on states, and `conv`"
+        );
+        return Err(RuleError::Unsupported(message));
+    }
+    if g.view().string("quantization_type")? == "lut" {
+        let message = "`quantization_type` is \"lut\", but the op has no parameter that holds the table";
+        return Err(RuleError::Unsupported(message.into()));
+    }
+    if !g.wants("x") {
+        return Ok(());
+    }
+    let (levels, dy) = (g.arg("weight")?, g.dy()?);
+    let (geometry, dtype) = (geometry(&g.view())?, g.dtype(dy));
+    let mut weight = g.f.cast(levels, dtype)?;
+    let mut sides = vec![1; g.shape(levels).rank()];
+    for (param, op) in [("quant_scale", "mul"), ("quant_bias", "add")] {
+        let mut given = g.arg(param)?;
+        sides[0] = g.shape(given).count();
+        given = g.f.reshape(given, &sides)?;
+        weight = g.f.op(op).arg("x", weight).arg("y", given).one()?;
+    }
+    let channels = geometry.in_channels;
+    let dx = window::transposed(g.f, dy, weight, &geometry.spatial, channels, geometry.groups)?;
+    g.give("x", dx)
 }
 
 /// `conv_transpose` is the input gradient of a convolution from its output to its input; so its own input gradient is

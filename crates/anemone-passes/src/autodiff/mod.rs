@@ -22,6 +22,7 @@
 //! `maximum` share half and half, ties of `reduce_max` share evenly, `max_pool` takes the first.
 
 mod activation;
+mod constexpr;
 mod context;
 mod control_flow;
 mod conv;
@@ -31,6 +32,7 @@ mod image_resizing;
 mod linear;
 mod normalization;
 mod pool;
+mod quantization;
 mod random;
 mod recurrent;
 mod reduction;
@@ -75,6 +77,7 @@ pub fn rule(op: Op) -> Rule {
 fn table(family: Family) -> &'static [(&'static str, Rule)] {
     match family {
         Family::Activation => activation::RULES,
+        Family::Constexpr => constexpr::RULES,
         Family::ControlFlow => control_flow::RULES,
         Family::Conv => conv::RULES,
         Family::ElementwiseBinary => elementwise_binary::RULES,
@@ -83,6 +86,7 @@ fn table(family: Family) -> &'static [(&'static str, Rule)] {
         Family::Linear => linear::RULES,
         Family::Normalization => normalization::RULES,
         Family::Pool => pool::RULES,
+        Family::Quantization => quantization::RULES,
         Family::Random => random::RULES,
         Family::Recurrent => recurrent::RULES,
         Family::Reduction => reduction::RULES,

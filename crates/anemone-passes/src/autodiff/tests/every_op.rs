@@ -252,6 +252,21 @@ const OTHERS: &[(&str, Make)] = &[
         let op = m.f.op("conv_transpose").arg("x", x).arg("weight", weight).arg("bias", bias);
         vec![op.int("groups", 2).ints("strides", &[2]).ints("dilations", &[2]).one().unwrap()]
     }),
+    ("conv_quantized", |m| {
+        let x = m.x(&[2, 4, 7, 6]);
+        let levels = Constant::new([6, 2, 3, 2], (0..72).collect::<Vec<u8>>()).unwrap();
+        let scale = m.f.constant(Constant::splat(&TensorType::new(m.dtype, [6]), 0.5).unwrap());
+        let op = m.f.op("conv_quantized").arg("x", x).constant("weight", levels).int("groups", 2);
+        let op = op.string("quantization_type", "linear").arg("quant_scale", scale).float("quant_bias", -1.0);
+        vec![op.ints("strides", &[2, 1]).string("pad_type", "same").one().unwrap()]
+    }),
+    ("dequantize", |m| {
+        let input = m.f.input("levels", TensorType::new(DataType::Int8, [2, 3, 4])).unwrap();
+        let scale = m.f.constant(Constant::splat(&TensorType::new(m.dtype, [3]), 0.5).unwrap());
+        m.inputs.push(scale);
+        let op = m.f.op("dequantize").arg("input", input).arg("scale", scale).int("axis", -2);
+        vec![op.constant("zero_point", Constant::new([3], vec![1i8, 2, 3]).unwrap()).one().unwrap()]
+    }),
     ("linear", |m| {
         let x = m.x(&[2, 3, 4]);
         let weight = m.f.constant(Constant::splat(&TensorType::new(m.dtype, [5, 4]), 0.5).unwrap());
