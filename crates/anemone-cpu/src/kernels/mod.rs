@@ -14,6 +14,7 @@ mod conv;
 mod copy;
 mod fold;
 mod linear;
+mod narrow;
 mod normalization;
 pub(crate) mod parallel;
 mod pool;

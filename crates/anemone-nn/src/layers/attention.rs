@@ -251,14 +251,15 @@ impl Rope {
         positions: Option<ValueId>,
     ) -> Result<Angles, NnError> {
         // Computed as llama2.c and PyTorch implementations do: frequencies rounded to fp32, then their product.
+        // By the `libm` crate, which gives the same bits on any platform.
         let angle = |at: usize| {
             let pair = (at % head_dim) / 2 * 2;
-            let frequency = 1.0 / (self.theta as f64).powf(pair as f64 / head_dim as f64);
+            let frequency = 1.0 / libm::pow(self.theta as f64, pair as f64 / head_dim as f64);
             (at / head_dim) as f64 * f64::from(frequency as f32)
         };
         let table = |f: fn(f64) -> f64| (0..length * head_dim).map(|at| f(angle(at)) as f32).collect();
-        let mut cos = g.constant(Constant::new([length, head_dim], table(f64::cos))?);
-        let mut sin = g.constant(Constant::new([length, head_dim], table(f64::sin))?);
+        let mut cos = g.constant(Constant::new([length, head_dim], table(libm::cos))?);
+        let mut sin = g.constant(Constant::new([length, head_dim], table(libm::sin))?);
         if let Some(positions) = positions {
             cos = g.op("gather").arg("x", cos).arg("indices", positions).int("axis", 0).one()?;
             sin = g.op("gather").arg("x", sin).arg("indices", positions).int("axis", 0).one()?;
