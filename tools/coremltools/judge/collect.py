@@ -1,0 +1,23 @@
+"""All cases, by family."""
+
+import importlib
+
+from .case import Family
+
+FAMILIES = [
+    "activation",
+    "elementwise_binary",
+    "elementwise_unary",
+    "linear",
+    "reduction",
+]
+
+
+def collect(families):
+    """The cases of `families`, in order; the same list each time."""
+    result = []
+    for name in families:
+        family = Family(name)
+        importlib.import_module(f"cases.{name}").cases(family)
+        result.extend(family.cases)
+    return result
