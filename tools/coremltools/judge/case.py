@@ -95,6 +95,9 @@ class Family:
                     call[param] = tuple(value)
                 else:
                     call[param] = value
+                # The builder takes a NumPy scalar for a scalar constant, not an array without axes.
+                if isinstance(call[param], np.ndarray) and call[param].shape == ():
+                    call[param] = call[param][()]
             return build(mb, call)
 
         def compute():

@@ -6,10 +6,17 @@ from .case import Family
 
 FAMILIES = [
     "activation",
+    "conv",
     "elementwise_binary",
     "elementwise_unary",
+    "image_resizing",
     "linear",
+    "normalization",
+    "pool",
     "reduction",
+    "scatter_gather",
+    "tensor_operation",
+    "tensor_transformation",
 ]
 
 
