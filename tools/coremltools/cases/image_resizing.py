@@ -178,7 +178,7 @@ def cases(f):
              target_size_width=9, sampling_mode=mode)  # fmt: skip
         f.op("resize", "17 18 26", FLOATS, resize, CHAIN, f"linear_{mode}", x=x, shape=[8, 4], resized_dims=np.uint32(2),
              interpolation_mode="LINEAR", sampling_mode=mode)  # fmt: skip
-        f.op("resize", "17 18", "fp16 fp32 int32", resize, EXACT, f"nearest_{mode}", x=normal(2, 5, 5), shape=[8, 3],
+        f.op("resize", "17 18", "fp16 fp32 int32", resize, EXACT, f"nearest_{mode}", x=normal(2, 5, 5), shape=[7, 3],
              resized_dims=np.uint32(2), interpolation_mode="NEAREST_NEIGHBOR", sampling_mode=mode)  # fmt: skip
     f.op("resize", "17", "fp32", resize, CHAIN, "one_axis", x=x, shape=[2, 3, 5, 11], resized_dims=np.uint32(1))
     f.op("resize", "18", "fp32", resize, CHAIN, "keep", x=x, shape=[1, 8, 0], resized_dims=np.uint32(2))
@@ -215,6 +215,7 @@ def older(f, x):
          scale_factor_width=3, align_corners=False, half_pixel_centers=True)  # fmt: skip
     f.op("upsample_bilinear", "16 17 18", FLOATS, upsample_bilinear, CHAIN, "neither", x=x, scale_factor_height=2,
          scale_factor_width=3, align_corners=False, half_pixel_centers=False)  # fmt: skip
+    f.op("upsample_bilinear", "15", "fp32", upsample_bilinear, CHAIN, "wide", x=x, scale_factor_height=3, scale_factor_width=1)
     f.op("upsample_bilinear", "15 18", FLOATS, upsample_bilinear, CHAIN, "rank3", x=normal(2, 3, 4), scale_factor_height=2,
          scale_factor_width=2, align_corners=False)  # fmt: skip
 
@@ -260,15 +261,16 @@ def crops(f):
     for mode in SAMPLING:
         roi = lit(box("CORNERS_HEIGHT_FIRST").reshape(3, 1, 4, 1, 1))
         f.op("crop_resize", "15 16", FLOATS, crop_resize, CHAIN, mode, x=x, roi=roi, sampling_mode=mode, **common)
+        # coremltools' default pad_value is an fp32 constant, which it then refuses beside fp16.
         f.op("crop_resize", "17 18", FLOATS, crop_resize17, CHAIN, mode, x=x, boxes=lit(BOXES), box_indices=lit([0, 1, 0], "int32"),
-             sampling_mode=mode, **common)  # fmt: skip
+             sampling_mode=mode, pad_value=scalar(0.0), **common)  # fmt: skip
     for convention in conventions:
         normalized = convention.endswith("WIDTH_FIRST")
         boxes = box(convention, normalized)
         rest = dict(box_coordinate_mode=convention, normalized_coordinates=normalized, sampling_mode="ALIGN_CORNERS", **common)
         f.op("crop_resize", "15 16", FLOATS, crop_resize, CHAIN, convention, x=x, roi=lit(boxes.reshape(3, 1, 4, 1, 1)), **rest)
         f.op("crop_resize", "17 18", FLOATS, crop_resize17, CHAIN, convention, x=x, boxes=lit(boxes),
-             box_indices=lit([1, 1, 0], "int32"), **rest)  # fmt: skip
+             box_indices=lit([1, 1, 0], "int32"), pad_value=scalar(0.0), **rest)  # fmt: skip
     one = normal(1, 2, 5, 7)
     indexed = np.concatenate([np.zeros((3, 1)), BOXES], axis=1).reshape(3, 1, 5, 1, 1)
     f.op("crop_resize", "15 16", FLOATS, crop_resize, CHAIN, "indexed", x=one, roi=lit(indexed), sampling_mode="ALIGN_CORNERS",
@@ -287,7 +289,7 @@ def crops(f):
          box_indices=lit([0, 0], "int32"), normalized_coordinates=True, sampling_mode="ALIGN_CORNERS", pad_value=scalar(10.0),
          target_height=3, target_width=3)  # fmt: skip
     f.op("crop_resize", "17 18", "fp32/fp16/int32 fp32/uint16/uint16 fp16/fp32/int32", crop_resize17, CHAIN, "types", x=x,
-         boxes=lit([[0, 1, 3, 5], [1, 2, 4, 6]], "U"), box_indices=lit([1, 0], "V"), sampling_mode="ALIGN_CORNERS", **common)  # fmt: skip
+         boxes=lit([[0, 1, 3, 5], [1, 2, 4, 6]], "U"), box_indices=lit([1, 0], "V"), sampling_mode="ALIGN_CORNERS", pad_value=scalar(0.0), **common)  # fmt: skip
     f.op("crop_resize", "17 26", "fp32", crop_resize17, CHAIN, "default_indices", x=x, boxes=lit(BOXES[:2]),
          sampling_mode="STRICT_ALIGN_CORNERS", **common)  # fmt: skip
 
@@ -303,6 +305,8 @@ def resamples(f):
             rest = dict(sampling_mode=sampling, padding_mode=padding, padding_value=scalar(1.5))
             f.op("resample", "15", "fp32/fp32 fp16/fp32", resample, CHAIN, f"{sampling}_{padding}", x=x, coordinates=wide,
                  coordinates_mode="unnormalized", align_corners=i % 2 == 0, **rest)  # fmt: skip
+            f.op("resample", "16", "fp16/fp32", resample, CHAIN, f"{sampling}_{padding}_wide", x=x, coordinates=wide,
+                 coordinates_mode="unnormalized", align_corners=True, **rest)  # fmt: skip
             f.op("resample", "16 17 18", "fp32/fp16 fp16/fp16 fp32/fp32", resample, CHAIN, f"{sampling}_{padding}", x=x,
                  coordinates=wide, coordinates_mode="unnormalized", align_corners=True, **rest)  # fmt: skip
     for coordinates in ("normalized_minus_one_to_one", "normalized_zero_to_one"):

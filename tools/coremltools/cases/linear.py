@@ -25,6 +25,7 @@ def cases(f):
     weight, bias = normal(5, 4), normal(5)
     f.op("linear", EVERY, NUMBERS, linear, SUM, x=normal(3, 4), weight=weight.const, bias=bias.const)
     f.op("linear", "15 17 18", NUMBERS, linear, SUM, "no_bias", x=normal(3, 4), weight=weight.const)
+    f.op("linear", "15", "int32", linear, SUM, "int", x=normal(3, 4), weight=weight.const, bias=bias.const)
     f.op("linear", "16 18", "fp32 fp16", linear, SUM, "rank1", x=normal(4), weight=weight.const, bias=bias.const)
     f.op("linear", "15 18", "fp16 fp32", linear, SUM, "rank3", x=normal(2, 3, 4), weight=weight.const, bias=bias.const)
     mixed = "fp16/fp32 fp32/fp16 int32/int32"
@@ -37,6 +38,7 @@ def cases(f):
             x, y = normal(2, *((4, 3) if tx else (3, 4))), normal(2, *((5, 4) if ty else (4, 5)))
             label = f"batch_{'t' if tx else 'n'}{'t' if ty else 'n'}"
             f.op("matmul", "15 17 18", NUMBERS, matmul, SUM, label, x=x, y=y, transpose_x=tx, transpose_y=ty)
+    f.op("matmul", "15", "int32", matmul, SUM, "int", x=normal(3, 4), y=normal(4, 5))
     f.op("matmul", "15 17", "fp32 fp16", matmul, SUM, "broadcast", x=normal(2, 1, 3, 4), y=normal(3, 4, 5))
     f.op("matmul", "16 18", "fp32 fp16", matmul, SUM, "broadcast_right", x=normal(3, 4), y=normal(2, 4, 5))
     f.op("matmul", "16 18", "fp32 fp16", matmul, SUM, "constant", x=normal(2, 3, 4), y=normal(4, 5).const)

@@ -76,6 +76,7 @@ def cases(f):
         x = distinct(3, 4, 5)
         f.op(op, EVERY, NUMBERS, reference, EXACT, x=x)
         f.op(op, "15 17", "fp32 fp16", reference, EXACT, "axis0", x=x, axis=0, keep_dims=True)
+        f.op(op, "15 18", "int32", reference, EXACT, "int", x=x, axis=1)
         f.op(op, "16 18", "fp32 int32", reference, EXACT, "axis-2", x=x, axis=-2)
         f.op(op, "17 18", "fp32 fp16", reference, EXACT, "int32", x=x, axis=1, output_dtype="int32")
         f.op(op, "17 18", "fp32 int32", reference, EXACT, "uint16", x=x, axis=1, output_dtype="uint16")

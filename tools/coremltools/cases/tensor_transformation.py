@@ -161,7 +161,7 @@ def cases(f):
     f.op("slice_by_index", "15 18", "fp32", slice_by_index, EXACT, "runtime", x=normal(4, 5), begin=lit([1, 0], "int32"),
          end=lit([3, 4], "int32"))  # fmt: skip
     f.op("slice_by_index", "17", "fp32/int8 fp32/int16", slice_by_index, EXACT, "index_type", x=normal(4, 5),
-         begin=lit([1, 0], "U").const, end=lit([3, 4], "U").const)  # fmt: skip
+         begin=lit([1, 0], "U").const, end=lit([3, 4], "U").const, stride=lit([1, 2], "U").const)  # fmt: skip
     f.op("slice_by_size", "15 18", "fp32", slice_by_size, EXACT, "runtime", x=normal(4, 5), begin=lit([1, 2], "int32"), size=[2, 3])
     f.op("slice_by_size", "15 18", "fp32", slice_by_size, EXACT, "negative", x=normal(4, 5), begin=[-2, 0], size=[1, -1])
     f.op("slice_by_size", "17", "fp32/int8 fp32/int16", slice_by_size, EXACT, "index_type", x=normal(4, 5),
@@ -176,8 +176,8 @@ def cases(f):
         ("runtime", (2, 3), dict(begin=lit([1, 2], "int32"), end=lit([3, 5], "int32"))),
     ):
         f.op("slice_update", "18", FLOATS, slice_update, EXACT, label, x=normal(4, 5), update=normal(*shape), **rest)
-    f.op("slice_update", "18", "fp32/int8 fp32/int16", slice_update, EXACT, "index_type", x=normal(4, 5), update=normal(2, 4),
-         begin=lit([1, 0], "U").const, end=lit([3, 4], "U").const)  # fmt: skip
+    f.op("slice_update", "18", "fp32/int8 fp32/int16", slice_update, EXACT, "index_type", x=normal(4, 5), update=normal(2, 2),
+         begin=lit([1, 0], "U").const, end=lit([3, 4], "U").const, stride=lit([1, 2], "U").const)  # fmt: skip
 
     f.op("depth_to_space", EVERY, FLOATS, depth_to_space, EXACT, x=normal(2, 8, 2, 3), block_size=2)
     f.op("depth_to_space", "15 18", FLOATS, depth_to_space, EXACT, "three", x=normal(1, 18, 2, 1), block_size=3)

@@ -11,7 +11,7 @@ from typing import Callable, Optional
 
 import numpy as np
 
-from .draw import Draw, is_float
+from .draw import SUB_BYTE, Draw
 from .tolerance import EXACT, Tolerance
 
 
@@ -68,13 +68,15 @@ class Family:
         dtypes.setdefault("U", dtypes["T"])
         dtypes.setdefault("V", dtypes["U"])
 
-        inputs, values = {}, {}
+        inputs, values, narrow = {}, {}, {}
         for param, value in params.items():
             if isinstance(value, Draw):
                 array = value.array(rng, dtypes)
                 values[param] = array
                 if not value.is_const:
                     inputs[param] = array
+                elif dtypes.get(value.domain, value.domain) in SUB_BYTE:
+                    narrow[param] = dtypes.get(value.domain, value.domain)
             elif isinstance(value, (list, tuple)) and value and isinstance(value[0], Draw):
                 arrays = [v.array(rng, dtypes) for v in value]
                 values[param] = arrays
@@ -95,6 +97,8 @@ class Family:
                     call[param] = tuple(value)
                 else:
                     call[param] = value
+                if param in narrow:
+                    call[param] = packed(call[param], narrow[param])
                 # The builder takes a NumPy scalar for a scalar constant, not an array without axes.
                 if isinstance(call[param], np.ndarray) and call[param].shape == ():
                     call[param] = call[param][()]
@@ -161,5 +165,9 @@ def accepted(function, values):
     return {k: v for k, v in values.items() if k in parameters}
 
 
-def float_dtype(dtype):
-    return is_float(dtype.split("/")[0])
+
+def packed(array, dtype):
+    """The array marked as holding numbers narrower than a byte, the way coremltools does it."""
+    from .package import types
+
+    return array.astype(types.nptype_from_builtin(types.string_to_builtin(dtype)))

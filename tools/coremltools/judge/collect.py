@@ -6,6 +6,9 @@ from .case import Family
 
 FAMILIES = [
     "activation",
+    "classify",
+    "constexpr",
+    "control_flow",
     "conv",
     "elementwise_binary",
     "elementwise_unary",
@@ -13,10 +16,15 @@ FAMILIES = [
     "linear",
     "normalization",
     "pool",
+    "quantization",
+    "random",
+    "recurrent",
     "reduction",
     "scatter_gather",
+    "state",
     "tensor_operation",
     "tensor_transformation",
+    "transformers",
 ]
 
 

@@ -17,13 +17,30 @@ NUMPY = {
     "int32": np.int32,
     "uint32": np.uint32,
     "bool": np.bool_,
+    # Narrower than a byte: constants only, held in bytes here.
+    "int4": np.int8,
+    "uint1": np.uint8,
+    "uint2": np.uint8,
+    "uint3": np.uint8,
+    "uint4": np.uint8,
+    "uint6": np.uint8,
 }
+
+SUB_BYTE = ("int4", "uint1", "uint2", "uint3", "uint4", "uint6")
 
 FLOAT = ("fp16", "fp32")
 
 
 def is_float(dtype):
     return dtype in FLOAT
+
+
+def bounds(dtype):
+    """The least and the greatest integer of a dtype."""
+    if dtype in SUB_BYTE:
+        return (-8, 7) if dtype == "int4" else (0, 2 ** int(dtype[4:]) - 1)
+    info = np.iinfo(NUMPY[dtype])
+    return info.min, info.max
 
 
 class Draw:
@@ -54,8 +71,8 @@ class Draw:
         value = np.asarray(self.recipe(rng, self.shape, dtype))
         # A recipe gives numbers; what does not fit an integer type is a mistake in the table, not a wrap-around.
         if dtype not in FLOAT and dtype != "bool" and value.dtype != np.bool_:
-            info = np.iinfo(NUMPY[dtype])
-            assert value.size == 0 or (value.min() >= info.min and value.max() <= info.max), (dtype, value)
+            low, high = bounds(dtype)
+            assert value.size == 0 or (value.min() >= low and value.max() <= high), (dtype, value)
         return value.astype(NUMPY[dtype]).reshape(self.shape)
 
 
@@ -126,3 +143,15 @@ def lit(value, domain="T"):
 def scalar(value, domain="T"):
     """A constant scalar in the case's own dtype: MIL wants `alpha` to be as wide as `x`."""
     return lit(value, domain).const
+
+
+def levels(*shape):
+    """Integers over the whole range of the dtype (up to 8 bits), normal numbers where it is a float."""
+
+    def recipe(rng, s, dtype):
+        if is_float(dtype):
+            return rng.normal(0, 1, s)
+        low, high = bounds(dtype)
+        return rng.integers(low, high + 1, s)
+
+    return Draw(shape, recipe)

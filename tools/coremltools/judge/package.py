@@ -129,10 +129,19 @@ def features(spec, case):
     return [{k: np.atleast_1d(v).astype(wanted[k]) for k, v in step.items() if k in wanted} for step in steps]
 
 
+def value(var):
+    """What coremltools makes of a constant: folded, or for a compressed weight, decompressed."""
+    if var.val is None and var.op is not None and var.op.op_type in ("identity", "cast"):
+        source = var.op.x.op
+        if source is not None and source.op_type.startswith("constexpr_"):
+            return source.materialized_val_inference()
+    return var.val
+
+
 def folded(case):
     """The outputs as coremltools itself infers them when every input is a constant; None where it cannot."""
     with Function({}, opset_version=TARGETS[case.opset]):
         outputs = case.constant(mb)
     outputs = list(outputs) if isinstance(outputs, (tuple, list)) else [outputs]
-    values = [var.val for var in outputs]
+    values = [value(var) for var in outputs]
     return None if any(v is None for v in values) else [np.asarray(v) for v in values]
