@@ -57,24 +57,22 @@ def odd_values():
 
 
 def branches(f):
-    # Results pass through `identity`: before iOS 16 coremltools turns fp16 outputs into fp32, and does that inside a `cond`
-    # without telling its result type.
+    # fp16 from iOS 16 on: before, coremltools turns fp16 inputs into fp32 with a cast behind them, but leaves the blocks of a
+    # `cond` reading the uncast input, and the file contradicts itself.
     for pred in (True, False):
         label = str(pred).lower()
         p = lit(pred, "bool")
 
         def simple(mb, v):
-            chosen = mb.cond(pred=v["p"], _true_fn=lambda: mb.add(x=v["x"], y=v["y"]), _false_fn=lambda: mb.sub(x=v["x"], y=v["y"]))
-            return mb.identity(x=chosen)
+            return mb.cond(pred=v["p"], _true_fn=lambda: mb.add(x=v["x"], y=v["y"]), _false_fn=lambda: mb.sub(x=v["x"], y=v["y"]))
 
-        each(f, "cond", EVERY, FLOATS, simple, lambda p, x, y: x + y if p else x - y, ROUNDED, label, p=p, x=normal(2, 3), y=normal(2, 3))
+        each(f, "cond", EVERY, "fp32 fp16", simple, lambda p, x, y: x + y if p else x - y, ROUNDED, label, p=p, x=normal(2, 3), y=normal(2, 3))
 
         def several(mb, v):
-            chosen = mb.cond(pred=v["p"], _true_fn=lambda: (mb.relu(x=v["x"]), mb.abs(x=v["x"])),
-                             _false_fn=lambda: (mb.square(x=v["x"]), mb.identity(x=v["x"])))  # fmt: skip
-            return [mb.identity(x=c) for c in chosen]
+            return mb.cond(pred=v["p"], _true_fn=lambda: (mb.relu(x=v["x"]), mb.abs(x=v["x"])),
+                           _false_fn=lambda: (mb.square(x=v["x"]), mb.identity(x=v["x"])))  # fmt: skip
 
-        each(f, "cond", "15 18", FLOATS, several, lambda p, x: [np.maximum(x, 0), np.abs(x)] if p else [x * x, x], ROUNDED,
+        each(f, "cond", "15 18", "fp32 fp16", several, lambda p, x: [np.maximum(x, 0), np.abs(x)] if p else [x * x, x], ROUNDED,
              f"two_{label}", p=p, x=normal(2, 3))  # fmt: skip
 
         def nested(mb, v):
@@ -82,9 +80,9 @@ def branches(f):
                 positive = mb.greater(x=mb.reduce_sum(x=v["x"], axes=[0], keep_dims=False), y=v["zero"])
                 return mb.cond(pred=positive, _true_fn=lambda: mb.exp(x=v["x"]), _false_fn=lambda: mb.sin(x=v["x"]))
 
-            return mb.identity(x=mb.cond(pred=v["p"], _true_fn=inner, _false_fn=lambda: mb.cos(x=v["x"])))
+            return mb.cond(pred=v["p"], _true_fn=inner, _false_fn=lambda: mb.cos(x=v["x"]))
 
-        each(f, "cond", "15 17", FLOATS, nested, lambda p, x: (np.exp(x) if x.sum() > 0 else np.sin(x)) if p else np.cos(x), CHAIN,
+        each(f, "cond", "15 17", "fp32 fp16", nested, lambda p, x: (np.exp(x) if x.sum() > 0 else np.sin(x)) if p else np.cos(x), CHAIN,
              f"nested_{label}", p=p, x=normal(5), zero=lit(0.0).const)  # fmt: skip
 
     def outside(mb, v):
