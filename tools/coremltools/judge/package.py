@@ -16,7 +16,12 @@ logging.getLogger("coremltools").setLevel(logging.CRITICAL)
 warnings.filterwarnings("ignore")
 os.environ.setdefault("TQDM_DISABLE", "1")
 
-with open(os.devnull, "w") as _quiet, contextlib.redirect_stderr(_quiet):
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+# Never closed: loggers made under it keep it.
+QUIET = open(os.devnull, "w")
+
+with contextlib.redirect_stderr(QUIET):
     import coremltools as ct
     from coremltools.converters.mil import Builder as mb
     from coremltools.converters.mil.frontend.milproto.load import load as load_milproto
@@ -103,7 +108,7 @@ def operations(mil_program):
 
 def convert(mil_program, case, path):
     """Writes the package; returns its specification."""
-    with open(os.devnull, "w") as quiet, contextlib.redirect_stderr(quiet):
+    with contextlib.redirect_stderr(QUIET):
         model = ct.convert(
             mil_program,
             convert_to="mlprogram",
