@@ -17,23 +17,29 @@ def optimize():
     return cto
 
 
+def layers(config):
+    """Only the weights of layers: a constant that tracing folded (a position table, say) is no weight of the source."""
+    kinds = ("linear", "conv", "matmul", "gather")
+    return optimize().OptimizationConfig(op_type_configs={kind: config for kind in kinds})
+
+
 def linear(model, **options):
     cto = optimize()
     config = cto.OpLinearQuantizerConfig(weight_threshold=SMALLEST, **options)
-    return cto.linear_quantize_weights(model, cto.OptimizationConfig(global_config=config))
+    return cto.linear_quantize_weights(model, layers(config))
 
 
 def palette(model, joint=False, **options):
     cto = optimize()
     config = cto.OpPalettizerConfig(mode="uniform", weight_threshold=SMALLEST, **options)
     more = {"joint_compression": True} if joint else {}
-    return cto.palettize_weights(model, cto.OptimizationConfig(global_config=config), **more)
+    return cto.palettize_weights(model, layers(config), **more)
 
 
 def prune(model):
     cto = optimize()
     config = cto.OpMagnitudePrunerConfig(target_sparsity=0.5, weight_threshold=SMALLEST)
-    return cto.prune_weights(model, cto.OptimizationConfig(global_config=config))
+    return cto.prune_weights(model, layers(config))
 
 
 # name: (function, what must be in the package)
@@ -94,12 +100,14 @@ def put_back(module, dense, smaller):
                 value = (parameter.T if transposed else parameter).detach()
                 known[key(value.contiguous().numpy())] = (parameter, transposed)
     count = 0
-    before, after = weights(dense), weights(smaller)
-    if [(n, p) for n, p, _, _ in before] != [(n, p) for n, p, _, _ in after]:
-        raise ValueError("compression changed the operations, not only their weights")
-    for (op, name, old, _), (_, _, new, compressed) in zip(before, after):
+    # By name, since compression may rewrite other operations on its way.
+    before = {(op, parameter): value for op, parameter, value, _ in weights(dense)}
+    for op, name, new, compressed in weights(smaller):
         if not compressed:
             continue
+        old = before.get((op, name))
+        if old is None:
+            raise ValueError(f"{name} of {op} is compressed, and the uncompressed package has no such operation")
         if key(old) not in known:
             raise ValueError(f"{name} of {op}, {old.shape}, is compressed but no parameter of the source model")
         parameter, transposed = known[key(old)]
