@@ -1,4 +1,4 @@
-"""Single-op programs made by coremltools, run by Anemone, compared with NumPy and PyTorch.
+"""Single-op programs made by coremltools, run by Anemone, compared with NumPy.
 
     python tools/coremltools/ops.py --anemone target/release/anemone     every case; exit code 1 on any failure
     python tools/coremltools/ops.py --self-check                          the cases against coremltools, without Anemone
@@ -63,9 +63,6 @@ def parse():
 
 def prepare(families, anemone, folder, keep):
     global STATE
-    import torch
-
-    torch.set_num_threads(1)
     # Anemone's own threads must not fight those of the other workers.
     os.environ.setdefault("RAYON_NUM_THREADS", "1")
     STATE = {c.name: c for c in collect(families)}, anemone, folder, keep

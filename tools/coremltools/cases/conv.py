@@ -1,13 +1,11 @@
 """Convolutions: 1, 2 and 3 spatial axes, every way to pad, strides, dilations, groups; weights given or computed."""
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
-from judge.draw import Draw, ints, normal, scalar
+from judge.draw import Draw, normal, scalar
 from judge.tolerance import SUM
 
-from .spatial import pads, torch_pads
+from .spatial import pads
 
 EVERY = "15 16 17 18 26"
 FLOATS = "fp16 fp32"
@@ -16,19 +14,36 @@ FLOATS = "fp16 fp32"
 def conv(x, weight, bias=None, strides=None, pad_type="valid", pad=None, dilations=None, groups=1):
     axes = x.ndim - 2
     strides, dilations = strides or [1] * axes, dilations or [1] * axes
-    before_after = pads(pad_type, x.shape[2:], weight.shape[2:], strides, dilations, pad)
-    padded = F.pad(torch.tensor(x), torch_pads(before_after))
-    function = (F.conv1d, F.conv2d, F.conv3d)[axes - 1]
-    bias = None if bias is None else torch.tensor(bias)
-    return function(padded, torch.tensor(weight), bias, stride=strides, dilation=dilations, groups=groups).numpy()
+    x = np.pad(x, [(0, 0), (0, 0), *pads(pad_type, x.shape[2:], weight.shape[2:], strides, dilations, pad)])
+    extents = [(k - 1) * d + 1 for k, d in zip(weight.shape[2:], dilations)]
+    # [n, channels, *positions, *kernel]
+    windows = np.lib.stride_tricks.sliding_window_view(x, extents, axis=tuple(range(2, x.ndim)))
+    windows = windows[(slice(None), slice(None), *(slice(None, None, s) for s in strides), *(slice(None, None, d) for d in dilations))]
+    parts = []
+    for part, kernel in zip(np.split(windows, groups, axis=1), np.split(weight, groups, axis=0)):
+        kernel_axes = tuple(range(2, 2 + axes))
+        product = np.tensordot(part, kernel, axes=((1, *(a + axes for a in kernel_axes)), (1, *kernel_axes)))
+        parts.append(np.moveaxis(product, -1, 1))
+    result = np.concatenate(parts, axis=1)
+    return result if bias is None else result + bias.reshape([1, -1] + [1] * axes)
 
 
 def conv_transpose(x, weight, bias=None, strides=None, pad_type="valid", pad=None, dilations=None, groups=1, output_shape=None):
     """The full transposed convolution, of which padding keeps a part; beyond its end there is only the bias."""
     axes = x.ndim - 2
     strides, dilations = strides or [1] * axes, dilations or [1] * axes
-    function = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[axes - 1]
-    full = function(torch.tensor(x), torch.tensor(weight), None, stride=strides, dilation=dilations, groups=groups).numpy()
+    sizes = [(n - 1) * s + (k - 1) * d + 1 for n, s, k, d in zip(x.shape[2:], strides, weight.shape[2:], dilations)]
+    parts = []
+    for part, kernel in zip(np.split(x, groups, axis=1), np.split(weight, groups, axis=0)):
+        full = np.zeros((x.shape[0], weight.shape[1], *sizes))
+        for place in np.ndindex(*weight.shape[2:]):
+            # Every input value times this cell of the kernel, spread by the strides.
+            target = [slice(p * d, p * d + (n - 1) * s + 1, s) for p, d, n, s in zip(place, dilations, x.shape[2:], strides)]
+            full[(slice(None), slice(None), *target)] += np.moveaxis(
+                np.tensordot(part, kernel[(slice(None), slice(None), *place)], axes=((1,), (0,))), -1, 1
+            )
+        parts.append(full)
+    full = np.concatenate(parts, axis=1)
     for i in range(axes):
         size = full.shape[2 + i]
         if pad_type == "custom":

@@ -5,8 +5,6 @@ specified. Boxes outside the image occur only where the opset says what is seen 
 """
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from judge.draw import Draw, lit, normal, scalar, uniform
 from judge.tolerance import CHAIN, EXACT
@@ -118,12 +116,6 @@ def crop_resize17(x, boxes, box_indices=None, target_height=1, target_width=1, n
     return np.stack([crop_one(x[int(i)], b, *rest) for i, b in zip(indices, boxes)])
 
 
-def affine(x, transform_matrix, output_height, output_width):
-    theta = torch.tensor(np.broadcast_to(transform_matrix, (x.shape[0], 6)).reshape(-1, 2, 3).copy())
-    places = F.affine_grid(theta, [x.shape[0], x.shape[1], output_height, output_width], align_corners=True)
-    return F.grid_sample(torch.tensor(x), places, mode="bilinear", padding_mode="zeros", align_corners=True).numpy()
-
-
 def padded_index(index, size, mode):
     """(index within the image, whether there is a pixel at all) of the conceptually endless padded axis."""
     if mode == "constant":
@@ -166,6 +158,14 @@ def resample(x, coordinates, sampling_mode, padding_mode, padding_value, coordin
             total = total + weight * np.where(has_y & has_x, x[b][:, iy, ix], padding_value)
         result[b] = total
     return result
+
+
+def affine(x, transform_matrix, output_height, output_width):
+    """Output pixels have coordinates from -1 to 1; the matrix says where in the input each of them looks."""
+    y, xx = np.meshgrid(np.linspace(-1, 1, output_height), np.linspace(-1, 1, output_width), indexing="ij")
+    matrix = np.broadcast_to(transform_matrix, (x.shape[0], 6)).reshape(-1, 2, 3)
+    places = np.einsum("bij,hwj->bhwi", matrix, np.stack([xx, y, np.ones_like(y)], axis=-1))
+    return resample(x, places, "bilinear", "constant", 0.0, "normalized_minus_one_to_one", True)
 
 
 def cases(f):

@@ -17,7 +17,3 @@ def pads(pad_type, sizes, kernels, strides, dilations, custom):
         result.append((large, small) if pad_type == "same_lower" else (small, large))
     return result
 
-
-def torch_pads(pairs):
-    """The same for `torch.nn.functional.pad`, which begins with the last axis."""
-    return [n for pair in reversed(pairs) for n in pair]

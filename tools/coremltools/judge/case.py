@@ -1,7 +1,7 @@
 """A case: one program, its inputs, and what must come out, computed without coremltools and without Anemone.
 
 A family file (`cases/<family>.py`) is a table of rows; `Family.op` makes a case of a row for every dtype and opset the
-row names. The reference of a row is NumPy or PyTorch on `float64` copies of the very inputs the program gets.
+row names. The reference of a row is NumPy on `float64` copies of the very inputs the program gets.
 """
 
 import inspect
