@@ -9,12 +9,12 @@ pub(crate) const ABOUT: &str =
 /// Below the commands.
 pub(crate) const EXAMPLES: &str = "\
 Examples:
-  anemone train stories                             a transformer learns to write small stories
-  anemone train cifar                               a CNN learns to tell shapes apart
-  anemone train stories --data shakespeare.txt      character by character, from any text
+  anemone train stories                             learns to write stories
+  anemone train cifar                               learns to tell shapes apart
+  anemone train stories --data shakespeare.txt      any text, by characters
   anemone generate runs/stories --prompt \"One day\"  let it write
-  anemone eval runs/stories                         its loss on text it never saw
-  anemone train --resume runs/stories               go on after Ctrl-C, a crash or a power cut
+  anemone eval runs/stories                         how good, on unseen text
+  anemone train --resume runs/stories               go on after Ctrl-C or a kill
 
 Each command's --help has more.
 
@@ -68,7 +68,7 @@ The same prompt, options and --seed write the same text; another --seed writes a
 pub(crate) const EVAL_EXAMPLES: &str = "\
 Examples:
   anemone eval runs/stories                      all held-out stories
-  anemone eval runs/cifar                        loss and accuracy on held-out images
+  anemone eval runs/cifar                        loss and accuracy, of images
   anemone eval runs/stories --data other.txt     on a text of your own
   anemone eval runs/stories --json | jq .loss";
 
