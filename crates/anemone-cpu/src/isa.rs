@@ -17,7 +17,7 @@ pub(crate) enum Level {
     Avx512,
 }
 
-/// The best instruction set of this CPU.
+/// The instruction set to use.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
 pub(crate) fn level() -> Level {
@@ -25,17 +25,18 @@ pub(crate) fn level() -> Level {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86::level;
+pub(crate) use x86::{has_avx2, has_avx512, level};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::Level;
+    use crate::gemm::Isa;
     use std::sync::atomic::{AtomicU8, Ordering};
 
     /// 0 before the first look, then 1 and up.
     static LEVEL: AtomicU8 = AtomicU8::new(0);
 
-    /// The best instruction set of this CPU.
+    /// The instruction set that [`Isa::detect`] chose.
     #[inline(always)]
     pub(crate) fn level() -> Level {
         match LEVEL.load(Ordering::Relaxed) {
@@ -48,18 +49,29 @@ mod x86 {
 
     #[cold]
     fn detect() -> Level {
-        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-        let avx512 = is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vl");
-        let (level, code) = match (avx2 && is_x86_feature_detected!("f16c"), avx512) {
-            (true, true) => (Level::Avx512, 3),
-            (true, false) => (Level::Avx2, 2),
-            (false, _) => (Level::Baseline, 1),
+        let (level, code) = match Isa::detect().name() {
+            "avx512" => (Level::Avx512, 3),
+            "avx2" => (Level::Avx2, 2),
+            _ => (Level::Baseline, 1),
         };
         LEVEL.store(code, Ordering::Relaxed);
         level
+    }
+
+    /// Whether the CPU has all that [`Level::Avx2`] uses.
+    pub(crate) fn has_avx2() -> bool {
+        is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c")
+    }
+
+    /// Whether the CPU has all that [`Level::Avx512`] uses.
+    pub(crate) fn has_avx512() -> bool {
+        has_avx2()
+            && is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
     }
 }
 

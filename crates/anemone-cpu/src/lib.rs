@@ -4,7 +4,10 @@
 //! [`Mode::Fused`] groups elementwise operations and is held, bit for bit, to the same results.
 //!
 //! Rounding: `fp32` operations compute in `fp32`; `fp16` operations take `fp16`, compute and accumulate in `fp32` and
-//! round once to nearest-even. Results do not depend on the number of threads.
+//! round once to nearest-even. Results do not depend on the number of threads, nor on the instruction set: the fastest that
+//! the CPU has is used, or the one that the environment variable `ANEMONE_ISA` names.
+
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod elementwise;
 mod engine;
@@ -40,7 +43,7 @@ impl CpuBackend {
     /// A back end on all cores, in fused mode.
     ///
     /// # Errors
-    /// When the system refuses to start threads.
+    /// As [`CpuBackend::with_threads`].
     pub fn new() -> Result<CpuBackend, CompileError> {
         CpuBackend::with_threads(0)
     }
@@ -48,8 +51,9 @@ impl CpuBackend {
     /// A back end with this many threads; 0 for one per core.
     ///
     /// # Errors
-    /// When the system refuses to start threads.
+    /// When the system refuses to start threads, or `ANEMONE_ISA` names an instruction set that the CPU lacks.
     pub fn with_threads(threads: usize) -> Result<CpuBackend, CompileError> {
+        gemm::Isa::requested().map_err(|error| CompileError::Pass(error.to_string()))?;
         let pool = ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|index| format!("anemone-cpu-{index}"))

@@ -2,6 +2,8 @@
 //!
 //! Everything here makes MIL programs and hands them to a [`Backend`](anemone_runtime::Backend); nothing knows which one runs.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 pub mod data;
 mod error;
 mod file;

@@ -1,4 +1,4 @@
-//! What can be wrong with a request to multiply.
+//! What can be wrong with a request to multiply, and with the name of an instruction set.
 
 /// Why a matrix or a multiplication was refused. Nothing has been written when one of these is returned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,4 +39,17 @@ pub enum GemmError {
         /// The side on which it was given.
         used: &'static str,
     },
+}
+
+/// Why an instruction set cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{variable} names the instruction set `{found}`, but this CPU has: {available}; unset the variable for the first of them",
+    variable = super::Isa::VARIABLE
+)]
+pub struct UnknownIsa {
+    /// The name.
+    pub found: String,
+    /// The names of those that the CPU has, fastest first.
+    pub available: String,
 }

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use half::f16;
 
+use super::error::UnknownIsa;
 use super::pack::Lines;
 use super::simd::{self, Element, Kernels};
 use super::tile::Tile;
@@ -14,10 +15,41 @@ use super::tile::Tile;
 pub struct Isa(&'static Kernels);
 
 impl Isa {
-    /// The fastest set of this CPU.
+    /// The environment variable that chooses a set other than the fastest, by [`name`](Self::name), for this module
+    /// and for all other kernels of the crate. Results do not depend on it; it is there to prove that.
+    pub const VARIABLE: &str = "ANEMONE_ISA";
+
+    /// The set to use: the one that [`Self::VARIABLE`] names, or the fastest of this CPU. It is chosen once. Where the
+    /// variable names none that this CPU has, the fastest is used; [`Self::requested`], which every back end asks, says
+    /// so.
     pub fn detect() -> Self {
-        static BEST: OnceLock<Isa> = OnceLock::new();
-        *BEST.get_or_init(|| Self::available().next().unwrap_or(Self(&simd::portable::KERNELS)))
+        static CHOSEN: OnceLock<Isa> = OnceLock::new();
+        *CHOSEN.get_or_init(|| {
+            let requested = Self::requested().ok().flatten();
+            requested.or_else(|| Self::available().next()).unwrap_or(Self(&simd::portable::KERNELS))
+        })
+    }
+
+    /// The set that [`Self::VARIABLE`] names; `None` when the variable is unset or empty.
+    ///
+    /// # Errors
+    /// When it names a set that does not exist or that this CPU lacks.
+    pub fn requested() -> Result<Option<Self>, UnknownIsa> {
+        match std::env::var_os(Self::VARIABLE) {
+            Some(name) if !name.is_empty() => Self::named(&name.to_string_lossy()).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The set of this name.
+    ///
+    /// # Errors
+    /// When there is none, or this CPU lacks it.
+    pub fn named(name: &str) -> Result<Self, UnknownIsa> {
+        Self::available().find(|isa| isa.name() == name).ok_or_else(|| UnknownIsa {
+            found: name.to_string(),
+            available: Self::available().map(Self::name).collect::<Vec<_>>().join(", "),
+        })
     }
 
     /// All sets that this CPU has, fastest first. The portable one, in plain Rust, is always there.
@@ -111,15 +143,12 @@ impl Dispatch for f16 {
 
 #[cfg(target_arch = "x86_64")]
 fn avx512() -> Option<Isa> {
-    is_x86_feature_detected!("avx512f").then_some(Isa(&simd::avx512::KERNELS))
+    crate::isa::has_avx512().then_some(Isa(&simd::avx512::KERNELS))
 }
 
 #[cfg(target_arch = "x86_64")]
 fn avx2() -> Option<Isa> {
-    let has = is_x86_feature_detected!("avx2")
-        && is_x86_feature_detected!("fma")
-        && is_x86_feature_detected!("f16c");
-    has.then_some(Isa(&simd::avx2::KERNELS))
+    crate::isa::has_avx2().then_some(Isa(&simd::avx2::KERNELS))
 }
 
 #[cfg(target_arch = "aarch64")]

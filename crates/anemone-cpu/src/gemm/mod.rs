@@ -43,7 +43,7 @@ mod tests;
 
 pub use convert::{narrow, widen};
 pub use drive::gemm;
-pub use error::GemmError;
+pub use error::{GemmError, UnknownIsa};
 pub use isa::Isa;
 pub use matrix::{BatchDim, Bias, GemmOptions, MatMut, MatRef, Operand, OperandMut, Source};
 pub use pack::Pack;

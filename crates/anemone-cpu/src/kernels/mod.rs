@@ -17,6 +17,7 @@ mod copy;
 mod fold;
 mod image_resizing;
 mod linear;
+mod narrow;
 mod normalization;
 pub(crate) mod parallel;
 mod pool;

@@ -3,6 +3,7 @@
 use super::fold::{self, Fold, Sum, SumSquare, SumSquareFrom, TILE};
 use super::reduction::Layout;
 use super::{Call, Float, KernelResult, Lower, Lowered, for_float, operand, parallel};
+use crate::elementwise::math;
 use crate::isa::per_isa;
 use mil::ops::normalization::{ChannelWindow, channel_window, normalized_axes};
 use mil::{InferError, OpView};
@@ -208,7 +209,7 @@ fn local_response_norm<T: Float>(op: &OpView<'_>) -> Result<Lowered, InferError>
             for (position, out) in out.iter_mut().enumerate() {
                 let at = |channel: usize| input[(item * channels + channel) * plane + position].to_f32();
                 let squares: f32 = (first..end).map(|channel| at(channel) * at(channel)).sum();
-                *out = T::from_f32(at(channel) / (k + scale * squares).powf(beta));
+                *out = T::from_f32(at(channel) / math::pow(k + scale * squares, beta));
             }
         });
         Ok(())

@@ -3,7 +3,10 @@
 //! Element `i` of an operation with a `seed` depends on those two alone: the same program draws the same numbers in every
 //! run, on any number of threads. A `seed` of -1, for which Core ML draws other numbers each time, is a seed like any
 //! other here, because runs must be reproducible; programs that want new numbers in each call compute them from a state.
+//!
+//! Logarithm, cosine and exponential are those of the `libm` crate: the system's differ from one platform to the next.
 
+use super::narrow::half_from_f64;
 use super::{Float, Lower, Lowered, operand, parallel, unsupported};
 use half::f16;
 use mil::{DataType, InferError, OpView};
@@ -36,15 +39,18 @@ impl Counter {
 
     /// A multiple of 2^-53 in `0..1`.
     fn unit(self, index: u64) -> f64 {
-        (self.bits(index) >> 11) as f64 * 0.5f64.powi(53)
+        (self.bits(index) >> 11) as f64 * UNIT
     }
 
     /// A number of the standard normal distribution (Box and Muller).
     fn gauss(self, index: u64) -> f64 {
-        let radius = (-2.0 * (1.0 - self.unit(2 * index)).ln()).sqrt();
-        radius * (std::f64::consts::TAU * self.unit(2 * index + 1)).cos()
+        let radius = (-2.0 * libm::log(1.0 - self.unit(2 * index))).sqrt();
+        radius * libm::cos(std::f64::consts::TAU * self.unit(2 * index + 1))
     }
 }
+
+/// 2^-53.
+const UNIT: f64 = 1.0 / (1u64 << 53) as f64;
 
 fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -62,7 +68,7 @@ fn each(op: &OpView<'_>, value: impl Fn(u64) -> f64 + Send + Sync + 'static) -> 
     Ok(Lowered::new(move |call| {
         match fp16 {
             true => parallel::rows(call.outputs[0].slice::<f16>(), 1, COST, |index, out| {
-                out[0] = f16::from_f64(value(index as u64));
+                out[0] = half_from_f64(value(index as u64));
             }),
             false => parallel::rows(call.outputs[0].slice::<f32>(), 1, COST, |index, out| {
                 out[0] = value(index as u64) as f32;
@@ -137,7 +143,7 @@ fn draw<T: Float>(op: &OpView<'_>) -> Result<Lowered, InferError> {
             let max = line.iter().fold(f64::NEG_INFINITY, |max, x| max.max(f64::from(x.to_f32())));
             let weight = |x: &T| {
                 let x = f64::from(x.to_f32());
-                if logits { (x - max).exp() } else { x.max(0.0) }
+                if logits { libm::exp(x - max) } else { x.max(0.0) }
             };
             let total: f64 = line.iter().map(weight).sum();
             for (draw, out) in out.iter_mut().enumerate() {

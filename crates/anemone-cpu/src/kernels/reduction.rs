@@ -4,6 +4,7 @@ use super::fold::{
     self, Fold, Max, Min, Number, Product, Sum, SumAbs, SumExp, SumExpColumns, SumSquare, TILE,
 };
 use super::{Call, Float, KernelResult, Lower, Lowered, for_float, parallel, unsupported};
+use crate::elementwise::math;
 use half::f16;
 use mil::ops::reduction::reduced_axes;
 use mil::{DataType, Element, InferError, OpView};
@@ -17,7 +18,7 @@ pub(crate) static OPS: &[(&str, Lower)] = &[
     ("reduce_l2_norm", |op| {
         any(op, SumSquare, SumSquare, |x, _| x.sqrt(), |x, _| f64::from(x).sqrt() as i32)
     }),
-    ("reduce_log_sum", |op| any(op, Sum, Sum, |x, _| x.ln(), |x, _| f64::from(x).ln() as i32)),
+    ("reduce_log_sum", |op| any(op, Sum, Sum, |x, _| math::log(x), |x, _| libm::log(f64::from(x)) as i32)),
     ("reduce_log_sum_exp", |op| match op.dtype("x")? {
         DataType::Int32 => int_log_sum_exp(op),
         _ => for_float!(op, "x", log_sum_exp),
@@ -158,7 +159,7 @@ fn any<F: Fold<f32> + Send + 'static, I: Fold<i32> + Send + 'static>(
 /// `max + ln Σ exp(x - max)`; where the maximum is infinite that infinity, where it is NaN, NaN.
 fn log_sum_exp<T: Float>(op: &OpView<'_>) -> Result<Lowered, InferError> {
     let layout = layout(op)?;
-    let finish = |max: f32, sum: f32| T::from_f32(if max.is_infinite() { max } else { max + sum.ln() });
+    let finish = |max: f32, sum: f32| T::from_f32(if max.is_infinite() { max } else { max + math::log(sum) });
     Ok(Lowered::new(move |call| {
         let (input, output) = (call.inputs[0].slice::<T>(), call.outputs[0].slice::<T>());
         let (runs, offset) = (layout.reduced.count(), |run| layout.reduced.offset(run));

@@ -52,7 +52,7 @@ pub fn sample(logits: &[f32], options: &GenerateOptions, position: u64) -> u32 {
     }
     let highest = f64::from(logits.get(best as usize).copied().unwrap_or(0.0));
     let weigh = |&logit: &f32| {
-        let weight = ((f64::from(logit) - highest) / f64::from(options.temperature)).exp();
+        let weight = libm::exp((f64::from(logit) - highest) / f64::from(options.temperature));
         if weight.is_nan() { 0.0 } else { weight }
     };
     let weights: Vec<f64> = logits.iter().map(weigh).collect();

@@ -274,9 +274,10 @@ impl Rope {
         positions: Option<ValueId>,
     ) -> Result<Angles, NnError> {
         // Computed as llama2.c and PyTorch implementations do: frequencies rounded to fp32, then their product.
+        // By the `libm` crate, which gives the same bits on any platform.
         let angle = |at: usize| {
             let pair = (at % head_dim) / 2 * 2;
-            let frequency = 1.0 / (self.theta as f64).powf(pair as f64 / head_dim as f64);
+            let frequency = 1.0 / libm::pow(self.theta as f64, pair as f64 / head_dim as f64);
             (at / head_dim) as f64 * f64::from(frequency as f32)
         };
         let mut table = |name: &str, function: fn(f64) -> f64| {
@@ -285,7 +286,7 @@ impl Rope {
                 Ok(Constant::new([length, head_dim], table)?)
             })
         };
-        let (mut cos, mut sin) = (table("cos", f64::cos)?, table("sin", f64::sin)?);
+        let (mut cos, mut sin) = (table("cos", libm::cos)?, table("sin", libm::sin)?);
         if let Some(positions) = positions {
             cos = g.op("gather").arg("x", cos).arg("indices", positions).int("axis", 0).one()?;
             sin = g.op("gather").arg("x", sin).arg("indices", positions).int("axis", 0).one()?;

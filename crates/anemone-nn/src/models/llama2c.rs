@@ -127,8 +127,8 @@ fn layout(model: &Llama) -> Result<Vec<Part>, NnError> {
     }
     parts.push(take("norm_weight")?);
     let count = model.seq_len * (model.dim / model.n_heads / 2);
-    parts.push(Part::Rotations { function: f64::cos, count });
-    parts.push(Part::Rotations { function: f64::sin, count });
+    parts.push(Part::Rotations { function: libm::cos, count });
+    parts.push(Part::Rotations { function: libm::sin, count });
     if !model.tied {
         parts.push(take("output_weight")?);
     }
@@ -228,7 +228,7 @@ fn write_rotations(writer: &mut impl Write, model: &Llama, function: fn(f64) -> 
     let head_dim = model.dim / model.n_heads;
     for position in 0..model.seq_len {
         for pair in 0..head_dim / 2 {
-            let frequency = 10000f64.powf(-((2 * pair) as f64) / head_dim as f64);
+            let frequency = libm::pow(10000.0, -((2 * pair) as f64) / head_dim as f64);
             writer.write_all(&(function(position as f64 * frequency) as f32).to_le_bytes())?;
         }
     }

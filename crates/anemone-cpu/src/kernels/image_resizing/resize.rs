@@ -1,7 +1,7 @@
 //! Dimensions resized one by one: every row of the output is a weighted sum of rows of the input, whose elements are
 //! interpolated along the row.
 
-use super::super::tensor_transformation::plain_copy;
+use super::super::tensor_transformation::{copy_all, copy_from};
 use super::super::windows::COLUMNS;
 use super::super::{Float, Lowered, operand, parallel, unsupported};
 use half::f16;
@@ -207,7 +207,7 @@ fn add_row<P: Pixel>(
 pub(super) fn resize(op: &OpView<'_>) -> Result<Lowered, InferError> {
     let resized = resized_dimensions(op)?;
     if resized.iter().all(Resized::is_identity) {
-        return plain_copy(op);
+        return copied(op);
     }
     let x = op.tensor("x")?;
     match x.dtype {
@@ -218,8 +218,13 @@ pub(super) fn resize(op: &OpView<'_>) -> Result<Lowered, InferError> {
     }
 }
 
+/// Nothing is resized: the result is a copy.
+fn copied(op: &OpView<'_>) -> Result<Lowered, InferError> {
+    Ok(copy_from(operand(op, "x")?, 0, copy_all(op.tensor("x")?.bytes())))
+}
+
 fn lower<P: Pixel>(op: &OpView<'_>, resized: &[Resized]) -> Result<Lowered, InferError> {
-    let Some((last, outer)) = resized.split_last() else { return plain_copy(op) };
+    let Some((last, outer)) = resized.split_last() else { return copied(op) };
     if op.output(0).shape.count() == 0 {
         return Ok(Lowered::new(|_| Ok(())));
     }

@@ -1,5 +1,6 @@
 //! Tensors made from parameters.
 
+use crate::kernels::narrow::half_from_f64;
 use crate::kernels::tensor_transformation::Ints;
 use crate::kernels::{Lowered, operand, parallel, unsupported};
 use half::f16;
@@ -94,7 +95,7 @@ pub(super) fn range_1d(op: &OpView<'_>) -> Result<Lowered, InferError> {
             Ok(Lowered::new(move |call| {
                 for i in 0..count {
                     match fp16 {
-                        true => call.outputs[0].slice::<f16>()[i] = f16::from_f64(value(i)),
+                        true => call.outputs[0].slice::<f16>()[i] = half_from_f64(value(i)),
                         false => call.outputs[0].slice::<f32>()[i] = value(i) as f32,
                     }
                 }

@@ -1,0 +1,1 @@
+"""Coremltools as Anemone's judge: what the scripts beside this package share."""

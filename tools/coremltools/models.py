@@ -1,0 +1,222 @@
+"""Whole networks, converted by coremltools, run by Anemone, compared with PyTorch.
+
+    python tools/coremltools/models.py --anemone target/release/anemone          small forms, every variant
+    python tools/coremltools/models.py --anemone target/release/anemone --full   at full size
+    python tools/coremltools/models.py --self-check                              conversion only, without Anemone
+"""
+
+import argparse
+import copy
+import multiprocessing
+import os
+import shutil
+import sys
+import tempfile
+import time
+
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+# How far the largest error may be from the largest value of an output. For scale: PyTorch's own float32 is off by up to 2e-6
+# on the small networks, its own half precision by up to 3e-3.
+TOLERANCE = {
+    "fp32": (2e-5, "float32 sums in another order, through dozens of layers"),
+    "fp16": (1e-2, "weights, and every value between two layers, rounded to 11 bits, through dozens of layers"),
+}
+
+
+def names():
+    from architectures import language, vision
+
+    return {**vision.ALL, **language.ALL}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--anemone", metavar="PATH", help="the anemone binary to judge")
+    what.add_argument("--self-check", action="store_true", help="convert, compress, save and read back only")
+    parser.add_argument("--only", action="append", metavar="NAME", help="only this architecture (may be repeated)")
+    parser.add_argument("--full", action="store_true", help="full width, depth and resolution")
+    parser.add_argument("--keep", metavar="DIR", help="keep packages, inputs and outputs here")
+    parser.add_argument("-j", "--jobs", type=int, default=2, help="processes (default 2)")
+    arguments = parser.parse_args()
+    wanted = arguments.only or list(names())
+    unknown = sorted(set(wanted) - set(names()))
+    if unknown:
+        sys.exit(f"no architecture {', '.join(unknown)}; there are {', '.join(names())}")
+    folder = arguments.keep or tempfile.mkdtemp(prefix="anemone-models-")
+    os.makedirs(folder, exist_ok=True)
+    started, rows = time.monotonic(), []
+    try:
+        with multiprocessing.Pool(arguments.jobs, maxtasksperchild=1 if arguments.full else None) as pool:
+            work = [(n, arguments.full, arguments.anemone, folder) for n in wanted]
+            for result in pool.imap_unordered(judge, work):
+                for row in result:
+                    rows.append(row)
+                    print(line(row), flush=True)
+    finally:
+        if not arguments.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+    for precision, (bound, why) in TOLERANCE.items():
+        print(f"{precision}: at most {bound:g} of the largest value: {why}")
+    failed = sum(row["complaint"] is not None for row in rows)
+    print(f"{len(wanted)} architectures in {time.monotonic() - started:.0f} s")
+    print(f"{len(rows) - failed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+def line(row):
+    head = f"{row['name']:26} {row['variant']:15} iOS {row['opset']}  {row['ops']:4} ops {row['bytes'] / 2**20:8.2f} MiB"
+    times = f"convert {row['convert']:5.1f} s" + (f", run {row['run']:6.2f} s" if row["run"] is not None else "")
+    if row["complaint"] is not None:
+        return f"FAIL {head}  {times}: {row['complaint']}"
+    measured = "" if row["error"] is None else f"  error {row['error']:.1e} of {row['bound']:g}"
+    return f"     {head}  {times}{measured}{row['note']}"
+
+
+def judge(item):
+    """Every variant of one architecture; a list of rows."""
+    name, full, anemone, folder = item
+    import torch
+
+    torch.set_num_threads(1)
+    # Else attention layers trace to one op that no converter knows.
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        architecture = names()[name](full)
+        traced = trace(architecture)
+    except Exception as failure:
+        return [dict(blank(name, "source", 0), complaint=f"{type(failure).__name__}: {failure}")]
+    rows = []
+    for variant in architecture.variants:
+        row = blank(architecture.name, variant.name, variant.opset)
+        try:
+            place = os.path.join(folder, f"{name}_{variant.name.replace(' ', '_')}")
+            os.makedirs(place, exist_ok=True)
+            compare(architecture, traced, variant, anemone, place, row)
+        except Exception as failure:
+            row["complaint"] = f"{type(failure).__name__}: {failure}"
+        rows.append(row)
+    return rows
+
+
+def blank(name, variant, opset):
+    return dict(name=name, variant=variant, opset=opset, ops=0, bytes=0, convert=0.0, run=None, error=None, bound=0.0, complaint=None,
+                note="")  # fmt: skip
+
+
+def trace(architecture):
+    import torch
+
+    architecture.module.requires_grad_(False)
+    with torch.no_grad():
+        return torch.jit.trace(architecture.module, tuple(architecture.inputs.values()), check_trace=False)
+
+
+def compare(architecture, traced, variant, anemone, place, row):
+    from judge import compress, package
+
+    began = time.monotonic()
+    model = convert(architecture, traced, variant)
+    # The reference computes with the weights the package holds, not with those it was made from.
+    module = copy.deepcopy(architecture.module)
+    if variant.compression:
+        dense, model = model, compress.compress(model, variant.compression)
+        row["note"] = f"  {compress.put_back(module, dense._mil_program, model._mil_program)} weights compressed"
+    path = os.path.join(place, "model.mlpackage")
+    shutil.rmtree(path, ignore_errors=True)
+    model.save(path)
+    spec = model.get_spec()
+    package.reload(spec, path)
+    row["convert"] = time.monotonic() - began
+    function = spec.mlProgram.functions["main"]
+    row["ops"] = sum(len(b.operations) for b in function.block_specializations.values())
+    row["bytes"] = sum(os.path.getsize(os.path.join(d, f)) for d, _, files in os.walk(path) for f in files)
+    steps, expected, chosen = reference(architecture, module)
+    if anemone is not None:
+        run(anemone, path, steps, expected, chosen, architecture, variant, place, row)
+
+
+def convert(architecture, traced, variant):
+    import contextlib
+
+    import numpy as np
+    import torch
+    from judge.package import QUIET, TARGETS, ct
+
+    kinds = {torch.int32: np.int32, torch.float32: np.float32}
+    more = {}
+    if architecture.states:
+        more["states"] = [ct.StateType(wrapped_type=ct.TensorType(shape=s), name=n) for n, s in architecture.states.items()]
+    with contextlib.redirect_stderr(QUIET):
+        return ct.convert(
+            traced,
+            inputs=[ct.TensorType(name=n, shape=x.shape, dtype=kinds[x.dtype]) for n, x in architecture.inputs.items()],
+            outputs=[ct.TensorType(name=n) for n in architecture.outputs],
+            convert_to="mlprogram",
+            minimum_deployment_target=TARGETS[variant.opset],
+            compute_precision=ct.precision.FLOAT16 if variant.precision == "fp16" else ct.precision.FLOAT32,
+            skip_model_load=True,
+            **more,
+        )
+
+
+def reference(architecture, module):
+    """(inputs of every call, outputs of every call, tokens chosen by a generating model) by PyTorch in float64."""
+    import torch
+    from architectures.language import generate
+
+    module = module.double()
+    if architecture.states:
+        fed, logits, chosen = generate(module, architecture.extra)
+        steps = [{"token": [[token]], "position": [place]} for token, place in fed]
+        return steps, [[step] for step in logits], chosen
+    values = [x.double() if x.is_floating_point() else x for x in architecture.inputs.values()]
+    with torch.no_grad():
+        outputs = module(*values)
+    outputs = outputs if isinstance(outputs, (tuple, list)) else [outputs]
+    return [{n: x.numpy() for n, x in architecture.inputs.items()}], [[o.numpy() for o in outputs]], None
+
+
+def run(anemone, path, steps, expected, chosen, architecture, variant, place, row):
+    import numpy as np
+    from judge import engine
+
+    kinds = {n: np.int32 if str(x.dtype) == "torch.int32" else np.float32 for n, x in architecture.inputs.items()}
+    steps = [{n: np.asarray(v, dtype=kinds[n]) for n, v in step.items()} for step in steps]
+    began = time.monotonic()
+    try:
+        got = engine.run(anemone, path, steps, place, timeout=600)
+    except engine.Failure as failure:
+        row["complaint"] = str(failure)
+        return
+    row["run"] = time.monotonic() - began
+    bound, _ = TOLERANCE[variant.precision]
+    row["bound"], row["error"], tokens = bound, 0.0, []
+    for i, (outputs, want) in enumerate(zip(got, expected)):
+        for name, value in zip(architecture.outputs, want):
+            if name not in outputs:
+                row["complaint"] = f"no output {name}; there are {', '.join(outputs) or 'none'}"
+                return
+            found = outputs[name].astype(np.float64)
+            if found.size != value.size or [n for n in found.shape if n > 1] != [n for n in value.shape if n > 1]:
+                row["complaint"] = f"{name}: shape {found.shape}, expected {value.shape}"
+                return
+            error = float(np.abs(found.reshape(-1) - value.reshape(-1)).max() / max(np.abs(value).max(), 1e-30)) if value.size else 0.0
+            if not error <= bound:
+                row["complaint"] = f"{name} of call {i}: off by {error:.2e} of the largest value, allowed {bound:g}"
+                return
+            row["error"] = max(row["error"], error)
+        if chosen is not None:
+            tokens.append(int(np.argmax(outputs[architecture.outputs[0]])))
+    # The tokens fed are those the source model chose, so equal choices at every step are equal texts.
+    if chosen is not None and tokens != chosen:
+        at = next(i for i, (a, b) in enumerate(zip(tokens, chosen)) if a != b)
+        row["complaint"] = f"token {at} is {tokens[at]}, the source model says {chosen[at]}"
+    elif chosen is not None:
+        row["note"] += f"  {len(chosen)} tokens as the source model"
+
+
+if __name__ == "__main__":
+    main()
