@@ -15,7 +15,8 @@ def run(anemone, model, steps, folder, function=None, timeout=120):
 
     Returns one dict of arrays per step.
     """
-    command = [anemone, "run", model]
+    # One thread: the judge runs several of these at a time.
+    command = [anemone, "run", model, "--threads", "1"]
     if function is not None:
         command += ["--function", function]
     outputs = []
