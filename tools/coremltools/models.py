@@ -98,7 +98,7 @@ def judge(item):
             place = os.path.join(folder, f"{name}_{variant.name.replace(' ', '_')}")
             os.makedirs(place, exist_ok=True)
             row["bound"] = TOLERANCE[variant.precision][1 if full else 0]
-            compare(architecture, traced, variant, anemone, place, row)
+            compare(architecture, traced, variant, anemone, place, row, full)
         except Exception as failure:
             row["complaint"] = f"{type(failure).__name__}: {failure}"
         rows.append(row)
@@ -118,7 +118,7 @@ def trace(architecture):
         return torch.jit.trace(architecture.module, tuple(architecture.inputs.values()), check_trace=False)
 
 
-def compare(architecture, traced, variant, anemone, place, row):
+def compare(architecture, traced, variant, anemone, place, row, full):
     from judge import compress, package
 
     began = time.monotonic()
@@ -126,7 +126,7 @@ def compare(architecture, traced, variant, anemone, place, row):
     # The reference computes with the weights the package holds, not with those it was made from.
     module = copy.deepcopy(architecture.module)
     if variant.compression:
-        dense, model = model, compress.compress(model, variant.compression)
+        dense, model = model, compress.compress(model, variant.compression, full)
         row["note"] = f"  {compress.put_back(module, dense._mil_program, model._mil_program)} weights compressed"
     path = os.path.join(place, "model.mlpackage")
     shutil.rmtree(path, ignore_errors=True)

@@ -8,8 +8,9 @@ import torch
 from . import package
 from .package import QUIET
 
-# Elements of the smallest weight that is compressed. coremltools' default of 2048 would leave the small models almost untouched.
-SMALLEST = 256
+# Elements of the smallest weight that is compressed: at full size coremltools' default, which would leave the small models
+# almost untouched.
+SMALLEST = {False: 256, True: 2048}
 
 
 def optimize():
@@ -19,52 +20,59 @@ def optimize():
 
 
 def layers(config):
-    """Only the weights of layers: a constant that tracing folded (a position table, say) is no weight of the source."""
-    kinds = ("linear", "conv", "matmul", "gather")
+    """Only the weights of layers: a constant that tracing folded (a position table, say) is no weight of the source.
+
+    Norms are among them because the converter lets a layer without a bias share its zeros with one, and coremltools wants one
+    answer for a shared constant; their own parameters are too small to be compressed.
+    """
+    kinds = ("linear", "conv", "matmul", "gather", "layer_norm", "batch_norm")
     return optimize().OptimizationConfig(op_type_configs={kind: config for kind in kinds})
 
 
-def linear(model, **options):
+def linear(model, full, **options):
     cto = optimize()
-    config = cto.OpLinearQuantizerConfig(weight_threshold=SMALLEST, **options)
+    config = cto.OpLinearQuantizerConfig(weight_threshold=SMALLEST[full], **options)
     return cto.linear_quantize_weights(model, layers(config))
 
 
-def palette(model, joint=False, **options):
+def palette(model, full, joint=False, **options):
     cto = optimize()
-    config = cto.OpPalettizerConfig(mode="uniform", weight_threshold=SMALLEST, **options)
+    config = cto.OpPalettizerConfig(mode="uniform", weight_threshold=SMALLEST[full], **options)
     more = {"joint_compression": True} if joint else {}
     return cto.palettize_weights(model, layers(config), **more)
 
 
-def prune(model):
+def prune(model, full):
     cto = optimize()
-    config = cto.OpMagnitudePrunerConfig(target_sparsity=0.5, weight_threshold=SMALLEST)
+    config = cto.OpMagnitudePrunerConfig(target_sparsity=0.5, weight_threshold=SMALLEST[full])
     return cto.prune_weights(model, layers(config))
 
 
 # name: (function, what must be in the package)
 METHODS = {
-    "int8_affine": (lambda m: linear(m, mode="linear", dtype="int8"), "constexpr_affine_dequantize"),
+    "int8_affine": (lambda m, full: linear(m, full, mode="linear", dtype="int8"), "constexpr_affine_dequantize"),
     "int8_channels": (
-        lambda m: linear(m, mode="linear_symmetric", dtype="int8", granularity="per_channel"),
+        lambda m, full: linear(m, full, mode="linear_symmetric", dtype="int8", granularity="per_channel"),
         "constexpr_blockwise_shift_scale",
     ),
     "int4_blocks": (
-        lambda m: linear(m, mode="linear_symmetric", dtype="int4", granularity="per_block", block_size=16),
+        lambda m, full: linear(m, full, mode="linear_symmetric", dtype="int4", granularity="per_block", block_size=16),
         "constexpr_blockwise_shift_scale",
     ),
-    "palette6": (lambda m: palette(m, nbits=6), "constexpr_lut_to_dense"),
-    "palette4_groups": (lambda m: palette(m, nbits=4, granularity="per_grouped_channel", group_size=8), "constexpr_lut_to_dense"),
+    "palette6": (lambda m, full: palette(m, full, nbits=6), "constexpr_lut_to_dense"),
+    "palette4_groups": (
+        lambda m, full: palette(m, full, nbits=4, granularity="per_grouped_channel", group_size=8),
+        "constexpr_lut_to_dense",
+    ),
     "sparse": (prune, "constexpr_sparse_to_dense"),
-    "sparse_palette4": (lambda m: palette(prune(m), joint=True, nbits=4), "constexpr_lut_to_sparse"),
+    "sparse_palette4": (lambda m, full: palette(prune(m, full), full, joint=True, nbits=4), "constexpr_lut_to_sparse"),
 }
 
 
-def compress(model, method):
+def compress(model, method, full):
     function, wanted = METHODS[method]
     with contextlib.redirect_stderr(QUIET):
-        smaller = function(model)
+        smaller = function(model, full)
     found = {op.op_type for op in package.operations(smaller._mil_program)}
     if wanted not in found:
         raise ValueError(f"{method} left no {wanted} in the package")
