@@ -105,6 +105,7 @@ fn differentiated(op: Op) -> String {
     match rule(op) {
         Rule::Vjp(_) => "yes".into(),
         Rule::NoGradient(reason) => format!("none: {reason}"),
+        Rule::Refused(reason) => format!("no: {reason}"),
         Rule::Missing => String::new(),
     }
 }
