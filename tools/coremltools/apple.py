@@ -67,6 +67,7 @@ def modules():
 
 def run_module(item):
     import pytest
+
     from judge import package  # noqa: F401
 
     path, anemone, expression, limit, folder = item
@@ -160,6 +161,7 @@ def digest(mlmodel, inputs):
 def verdict(anemone, mlmodel, inputs, expected, atol, rtol, place):
     """None, or how Anemone's outputs differ from those the test expects."""
     import numpy as np
+
     from judge import engine
     from judge.package import FEATURE
 

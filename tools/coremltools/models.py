@@ -13,15 +13,16 @@ import shutil
 import sys
 import tempfile
 import time
+import warnings
 
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-# How far the largest error may be from the largest value of an output. For scale: PyTorch's own float32 is off by up to 2e-6
-# on the small networks, its own half precision by up to 3e-3.
+# How far the largest error may be from the largest value of an output: (small, full, why). For scale: PyTorch's own float32 is
+# off by up to 2e-6 on the small networks and 1.4e-5 at full size (ResNet-50), its half precision by up to 3e-3 and 2.7e-2.
 TOLERANCE = {
-    "fp32": (2e-5, "float32 sums in another order, through dozens of layers"),
-    "fp16": (1e-2, "weights, and every value between two layers, rounded to 11 bits, through dozens of layers"),
+    "fp32": (2e-5, 5e-5, "float32 sums in another order, through dozens of layers"),
+    "fp16": (1e-2, 5e-2, "weights, and every value between two layers, rounded to 11 bits, through dozens of layers"),
 }
 
 
@@ -58,8 +59,8 @@ def main():
     finally:
         if not arguments.keep:
             shutil.rmtree(folder, ignore_errors=True)
-    for precision, (bound, why) in TOLERANCE.items():
-        print(f"{precision}: at most {bound:g} of the largest value: {why}")
+    for precision, (small, whole, why) in TOLERANCE.items():
+        print(f"{precision}: at most {whole if arguments.full else small:g} of the largest value: {why}")
     failed = sum(row["complaint"] is not None for row in rows)
     print(f"{len(wanted)} architectures in {time.monotonic() - started:.0f} s")
     print(f"{len(rows) - failed} passed, {failed} failed")
@@ -81,6 +82,8 @@ def judge(item):
     import torch
 
     torch.set_num_threads(1)
+    # What tracing warns of (a Python value frozen into the trace) is true of every one of these, and meant.
+    warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
     # Else attention layers trace to one op that no converter knows.
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -94,6 +97,7 @@ def judge(item):
         try:
             place = os.path.join(folder, f"{name}_{variant.name.replace(' ', '_')}")
             os.makedirs(place, exist_ok=True)
+            row["bound"] = TOLERANCE[variant.precision][1 if full else 0]
             compare(architecture, traced, variant, anemone, place, row)
         except Exception as failure:
             row["complaint"] = f"{type(failure).__name__}: {failure}"
@@ -135,7 +139,7 @@ def compare(architecture, traced, variant, anemone, place, row):
     row["bytes"] = sum(os.path.getsize(os.path.join(d, f)) for d, _, files in os.walk(path) for f in files)
     steps, expected, chosen = reference(architecture, module)
     if anemone is not None:
-        run(anemone, path, steps, expected, chosen, architecture, variant, place, row)
+        run(anemone, path, steps, expected, chosen, architecture, place, row)
 
 
 def convert(architecture, traced, variant):
@@ -143,6 +147,7 @@ def convert(architecture, traced, variant):
 
     import numpy as np
     import torch
+
     from judge.package import QUIET, TARGETS, ct
 
     kinds = {torch.int32: np.int32, torch.float32: np.float32}
@@ -165,6 +170,7 @@ def convert(architecture, traced, variant):
 def reference(architecture, module):
     """(inputs of every call, outputs of every call, tokens chosen by a generating model) by PyTorch in float64."""
     import torch
+
     from architectures.language import generate
 
     module = module.double()
@@ -179,8 +185,23 @@ def reference(architecture, module):
     return [{n: x.numpy() for n, x in architecture.inputs.items()}], [[o.numpy() for o in outputs]], None
 
 
-def run(anemone, path, steps, expected, chosen, architecture, variant, place, row):
+def reordered(want, got):
+    """The rows of every output of `want`, in the order that the rows of its first have in `got`."""
     import numpy as np
+
+    if want[0].shape != got.shape:
+        return want
+    order, free = [], np.ones(len(got), dtype=bool)
+    for row in got:
+        distance = np.where(free, np.abs(want[0] - row).max(axis=1), np.inf)
+        order.append(int(distance.argmin()))
+        free[order[-1]] = False
+    return [w[order] for w in want]
+
+
+def run(anemone, path, steps, expected, chosen, architecture, place, row):
+    import numpy as np
+
     from judge import engine
 
     kinds = {n: np.int32 if str(x.dtype) == "torch.int32" else np.float32 for n, x in architecture.inputs.items()}
@@ -192,9 +213,10 @@ def run(anemone, path, steps, expected, chosen, architecture, variant, place, ro
         row["complaint"] = str(failure)
         return
     row["run"] = time.monotonic() - began
-    bound, _ = TOLERANCE[variant.precision]
-    row["bound"], row["error"], tokens = bound, 0.0, []
+    row["error"], tokens, bound = 0.0, [], row["bound"]
     for i, (outputs, want) in enumerate(zip(got, expected)):
+        if architecture.unordered:
+            want = reordered(want, outputs[architecture.outputs[0]])
         for name, value in zip(architecture.outputs, want):
             if name not in outputs:
                 row["complaint"] = f"no output {name}; there are {', '.join(outputs) or 'none'}"

@@ -6,7 +6,7 @@ table) feeds the op that makes one of it, as it does in real files.
 
 import numpy as np
 
-from judge.draw import Draw, bounds, levels, lit, normal, scalar, uniform
+from judge.draw import Draw, levels, lit, normal, scalar, uniform
 from judge.tolerance import CHAIN, EXACT, ROUNDED, SUM
 
 FLOATS = "fp16 fp32"
@@ -268,9 +268,9 @@ def joint(f):
     for source in ("int4", "uint4", "int8", "uint8", "fp16", "fp32"):
         for target in ("fp16", "fp32"):
             common = dict(x=x, data_mask=mask, nonzero_data=levels(9).const, scale=uniform(0.1, 1, 4, 2).of("U").const)
-            f.program("constexpr_sparse_blockwise_shift_scale", "18", f"{source}/{target}", build_scaled, scaled, rounding(source), **common)
-            f.program("constexpr_sparse_blockwise_shift_scale", "18", f"{source}/{target}", build_scaled, scaled, rounding(source), "offset",
-                      offset=levels(4, 2).const, **common)  # fmt: skip
+            row = "constexpr_sparse_blockwise_shift_scale", "18", f"{source}/{target}", build_scaled, scaled, rounding(source)
+            f.program(*row, **common)
+            f.program(*row, "offset", offset=levels(4, 2).const, **common)  # fmt: skip
     f.program("constexpr_sparse_blockwise_shift_scale", "26", "int4/fp16", build_scaled, scaled, ROUNDED, "channel", x=x, data_mask=mask,
               nonzero_data=levels(9).const, scale=uniform(0.1, 1, 1, 6).of("U").const)  # fmt: skip
 

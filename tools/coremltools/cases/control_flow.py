@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from judge.draw import Draw, bools, lit, normal, uniform
+from judge.draw import bools, lit, normal, uniform
 from judge.tolerance import CHAIN, EXACT, ROUNDED, SUM
 
 EVERY = "15 16 17 18 26"
@@ -66,7 +66,8 @@ def branches(f):
         def simple(mb, v):
             return mb.cond(pred=v["p"], _true_fn=lambda: mb.add(x=v["x"], y=v["y"]), _false_fn=lambda: mb.sub(x=v["x"], y=v["y"]))
 
-        each(f, "cond", EVERY, "fp32 fp16", simple, lambda p, x, y: x + y if p else x - y, ROUNDED, label, p=p, x=normal(2, 3), y=normal(2, 3))
+        each(f, "cond", EVERY, "fp32 fp16", simple, lambda p, x, y: x + y if p else x - y, ROUNDED, label, p=p, x=normal(2, 3),
+             y=normal(2, 3))  # fmt: skip
 
         def several(mb, v):
             return mb.cond(pred=v["p"], _true_fn=lambda: (mb.relu(x=v["x"]), mb.abs(x=v["x"])),

@@ -59,8 +59,8 @@ def flexible(f):
         return [mb.identity(x=flat), mb.identity(x=shape)]
 
     steps = [{"x": draw(n, 2, 3)} for n in (4, 1)]
-    add(f, "features/shape", 16, steps[0], shaped, lambda: [[s["x"].reshape(len(s["x"]), -1), np.array(s["x"].shape)] for s in steps], EXACT,
-        steps=steps, symbolic={"x": (0,)},
+    add(f, "features/shape", 16, steps[0], shaped,
+        lambda: [[s["x"].reshape(len(s["x"]), -1), np.array(s["x"].shape)] for s in steps], EXACT, steps=steps, symbolic={"x": (0,)},
         convert=dict(inputs=[ct.TensorType(name="x", shape=(ct.RangeDim(1, 9, default=4), 2, 3))]))  # fmt: skip
 
 
@@ -116,7 +116,7 @@ def merged(case, place):
 
         @mb.program(input_specs=[mb.TensorSpec((2, 8))], opset_version=TARGETS[case.opset])
         def program(x):
-            return layer(mb, x, act)
+            return layer(mb, x, act)  # noqa: B023  built at once
 
         path = os.path.join(place, f"{function}.mlpackage")
         ct.convert(program, convert_to="mlprogram", pass_pipeline=ct.PassPipeline.EMPTY, minimum_deployment_target=TARGETS[case.opset],

@@ -294,7 +294,8 @@ def crops(f):
          box_indices=lit([0, 0], "int32"), normalized_coordinates=True, sampling_mode="ALIGN_CORNERS", pad_value=scalar(10.0),
          target_height=3, target_width=3)  # fmt: skip
     f.op("crop_resize", "17 18", "fp32/fp16/int32 fp32/uint16/uint16 fp16/fp32/int32", crop_resize17, CHAIN, "types", x=x,
-         boxes=lit([[0, 1, 3, 5], [1, 2, 4, 6]], "U"), box_indices=lit([1, 0], "V"), sampling_mode="ALIGN_CORNERS", pad_value=scalar(0.0), **common)  # fmt: skip
+         boxes=lit([[0, 1, 3, 5], [1, 2, 4, 6]], "U"), box_indices=lit([1, 0], "V"), sampling_mode="ALIGN_CORNERS",
+         pad_value=scalar(0.0), **common)  # fmt: skip
     f.op("crop_resize", "17 26", "fp32", crop_resize17, CHAIN, "default_indices", x=x, boxes=lit(BOXES[:2]),
          sampling_mode="STRICT_ALIGN_CORNERS", **common)  # fmt: skip
 

@@ -120,7 +120,6 @@ def cases(f):
 
 
 def gathers(f):
-    wide = "fp16 fp32 int32 int16 uint16 int8 uint8"
     narrow_index = "fp32/int32 fp16/uint16 int32/int16"
     any_index = "fp32/int32 fp16/int16 int32/uint16 int8/int8 uint8/uint8 int16/int32 uint16/int32"
     f.op("gather", "15", NUMBERS, gather, EXACT, x=normal(5, 3), indices=ints(-5, 5, 4))

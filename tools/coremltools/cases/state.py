@@ -68,7 +68,8 @@ def cases(f):
         return mb.read_state(input=v["n"])
 
     ones = [{"x": np.full((2,), 1, np.float16)} for _ in range(3)]
-    f.stateful("write_state/several/fp16", 18, {"n": ((2,), "fp16")}, ones, several, lambda: [[np.full(2, 3.0 * (i + 1))] for i in range(3)])
+    counted = lambda: [[np.full(2, 3.0 * (i + 1))] for i in range(3)]  # noqa: E731
+    f.stateful("write_state/several/fp16", 18, {"n": ((2,), "fp16")}, ones, several, counted)
 
     rng = np.random.default_rng(3)
     cache_steps = [

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from judge.draw import Draw, bools, distinct, ints, lit, normal, scalar, uniform
+from judge.draw import Draw, distinct, ints, lit, normal, scalar
 from judge.tolerance import EXACT, ROUNDED, SUM
 
 EVERY = "15 16 17 18 26"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from judge.draw import bools, ints, lit, normal
+from judge.draw import lit, normal
 from judge.tolerance import EXACT
 
 EVERY = "15 16 17 18 26"

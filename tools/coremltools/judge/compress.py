@@ -6,9 +6,10 @@ import numpy as np
 import torch
 
 from . import package
-from .package import QUIET, ct
+from .package import QUIET
 
-SMALLEST = 256  # elements; the default of 2048 would leave the small models almost uncompressed
+# Elements of the smallest weight that is compressed. coremltools' default of 2048 would leave the small models almost untouched.
+SMALLEST = 256
 
 
 def optimize():
@@ -94,7 +95,7 @@ def put_back(module, dense, smaller):
     compressed weight that is no parameter of the module is an error, since the reference would silently not have it.
     """
     known = {}
-    for name, parameter in list(module.named_parameters()) + list(module.named_buffers()):
+    for parameter in [*module.parameters(), *module.buffers()]:
         if parameter.is_floating_point() and parameter.numel() > 1:
             for transposed in (False, True) if parameter.ndim == 2 else (False,):
                 value = (parameter.T if transposed else parameter).detach()
