@@ -22,7 +22,8 @@ pub(super) fn lower(op: &OpView<'_>) -> Result<Lowered, InferError> {
 }
 
 /// Boxes are `(x, y, width, height)` around a center, ranked by their best class, the first of equal ones first. Places that
-/// are not filled hold zeros and the index -1. With `per_class_suppression` boxes of different best classes coexist.
+/// are not filled hold zeros and the index -1. If no score reaches the threshold, the best box is kept all the same (Apple's tests
+/// of the op in coremltools expect it). With `per_class_suppression` boxes of different best classes coexist.
 fn typed<T: Float>(op: &OpView<'_>) -> Result<Lowered, InferError> {
     let late = op.function.opset >= Opset::Ios17;
     let scores = op.shape("scores")?;
@@ -83,6 +84,10 @@ fn suppress<T: Float>(call: &mut Call<'_>, request: Request, item: usize) {
             selected[found] = index;
             found += 1;
         }
+    }
+    if found == 0 && count > 0 && most > 0 {
+        selected[0] = order[0];
+        found = 1;
     }
     for place in 0..most {
         let index = selected[..found].get(place).copied();

@@ -82,7 +82,7 @@ fn function(name: &str, bytes: &[u8], weights: &Weights) -> Read<Function> {
         body: Block::default(),
         values: Vec::new(),
     };
-    let mut reader = Reader { weights, function, names: HashMap::new(), scope: Vec::new() };
+    let mut reader = Reader { weights, function, names: HashMap::new(), scope: Vec::new(), innermost: 0 };
     for field in Fields::new(bytes) {
         let field = field?;
         match field.number {
@@ -134,8 +134,11 @@ struct Reader<'a, 'w> {
     function: Function,
     /// Values that can be seen from where we are.
     names: HashMap<&'a str, ValueId>,
-    /// The names in `names`, innermost last, so that a block can take its own away when it ends.
-    scope: Vec<&'a str>,
+    /// The names in `names`, innermost last, each with the value outside that it hides: a block takes its own away when it
+    /// ends. coremltools gives the inputs of nested loops the names of those around them.
+    scope: Vec<(&'a str, Option<ValueId>)>,
+    /// Where the names of the innermost block begin in `scope`.
+    innermost: usize,
 }
 
 impl<'a> Reader<'a, '_> {
@@ -145,6 +148,9 @@ impl<'a> Reader<'a, '_> {
             return Err(Fault::new(format!("blocks are nested more than {MAX_DEPTH} deep")));
         }
         let outer = self.scope.len();
+        let around = self.innermost;
+        // The body of a function shares its names with the inputs.
+        self.innermost = if depth == 0 { 0 } else { outer };
         let mut block = Block::default();
         // Inputs first and outputs last, wherever they stand in the file.
         for field in Fields::new(bytes) {
@@ -179,9 +185,13 @@ impl<'a> Reader<'a, '_> {
                 block.outputs.push(self.known(field.string()?).within(|| "outputs")?);
             }
         }
-        for name in self.scope.drain(outer..) {
-            self.names.remove(name);
+        for (name, hidden) in self.scope.drain(outer..).rev() {
+            match hidden {
+                Some(id) => self.names.insert(name, id),
+                None => self.names.remove(name),
+            };
         }
+        self.innermost = around;
         Ok(block)
     }
 
@@ -198,12 +208,13 @@ impl<'a> Reader<'a, '_> {
     }
 
     fn bind(&mut self, name: &'a str, id: ValueId) -> Read<()> {
-        if self.names.insert(name, id).is_some() {
+        let hidden = self.names.insert(name, id);
+        if hidden.is_some() && self.scope[self.innermost..].iter().any(|(other, _)| *other == name) {
             return Err(Fault::new(format!(
                 "`{name}` is defined already; every value needs a name of its own"
             )));
         }
-        self.scope.push(name);
+        self.scope.push((name, hidden));
         Ok(())
     }
 
