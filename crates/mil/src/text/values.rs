@@ -115,16 +115,17 @@ impl<'s> Reader<'s> {
 
     /// Steps over `[…]` if it comes next, whatever is inside: attributes of functions, which tell what shapes may be bound.
     pub(super) fn skip_attributes(&mut self) -> Parsed<()> {
+        if self.token != Token::Mark('[') {
+            return Ok(());
+        }
         let mut depth = 0usize;
         loop {
             match self.token {
                 Token::Mark('[') => depth += 1,
+                // The first token opened a bracket, and the loop ends with the last one closed.
                 Token::Mark(']') => depth -= 1,
                 Token::End => return self.expected("`]`"),
                 _ => {}
-            }
-            if depth == 0 && self.token != Token::Mark(']') {
-                return Ok(());
             }
             self.advance()?;
             if depth == 0 {
