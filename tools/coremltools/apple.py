@@ -61,7 +61,7 @@ def modules():
     root = os.path.dirname(importlib.import_module(PACKAGE).__file__)
     found = []
     for folder, _, files in os.walk(root):
-        found += [os.path.join(folder, f) for f in files if f.startswith("test_") and f != "test_utils.py"]
+        found += [os.path.join(folder, f) for f in files if f.startswith("test_") and f.endswith(".py") and f != "test_utils.py"]
     return sorted(found)
 
 

@@ -63,8 +63,6 @@ def parse():
 
 def prepare(families, anemone, folder, keep):
     global STATE
-    # Anemone's own threads must not fight those of the other workers.
-    os.environ.setdefault("RAYON_NUM_THREADS", "1")
     STATE = {c.name: c for c in collect(families)}, anemone, folder, keep
 
 

@@ -9,13 +9,13 @@ pub(crate) const ABOUT: &str =
 /// Below the commands.
 pub(crate) const EXAMPLES: &str = "\
 Examples:
-  anemone train stories                             a transformer learns to write small stories
-  anemone train cifar                               a CNN learns to tell shapes apart
-  anemone train stories --data shakespeare.txt      character by character, from any text
+  anemone train stories                             learns to write stories
+  anemone train cifar                               learns to tell shapes apart
+  anemone train stories --data shakespeare.txt      any text, by characters
   anemone generate runs/stories --prompt \"One day\"  let it write
-  anemone eval runs/stories                         its loss on text it never saw
-  anemone train --resume runs/stories               go on after Ctrl-C, a crash or a power cut
-  anemone run model.mlpackage --input in.npz        a Core ML model, on any machine
+  anemone eval runs/stories                         how good, on unseen text
+  anemone train --resume runs/stories               go on after Ctrl-C or a kill
+  anemone run model.mlpackage --input in.npz        a Core ML model, anywhere
   anemone inspect model.mlpackage                   what it is made of
 
 Each command's --help has more.
@@ -70,7 +70,7 @@ The same prompt, options and --seed write the same text; another --seed writes a
 pub(crate) const EVAL_EXAMPLES: &str = "\
 Examples:
   anemone eval runs/stories                      all held-out stories
-  anemone eval runs/cifar                        loss and accuracy on held-out images
+  anemone eval runs/cifar                        loss and accuracy, of images
   anemone eval runs/stories --data other.txt     on a text of your own
   anemone eval runs/stories --json | jq .loss";
 
@@ -122,38 +122,43 @@ mod tests {
 /// Below the options of `anemone inspect`.
 pub(crate) const INSPECT_EXAMPLES: &str = "\
 Examples:
-  anemone inspect model.mlpackage                inputs, outputs, states, ops, the largest weights
-  anemone inspect model.mlpackage --mil | less   its program as MIL text, weights left out
+  anemone inspect model.mlpackage              features, ops, the largest weights
+  anemone inspect model.mlpackage --mil        its program as MIL text
   anemone inspect model.mlmodelc --json | jq .weights";
 
 /// Below the options of `anemone verify`.
 pub(crate) const VERIFY_EXAMPLES: &str = "\
 Examples:
-  anemone verify model.mlpackage                 exit code 0 if it is valid; else 1, and every fault
+  anemone verify model.mlpackage               every fault; exit code 1 if any
   anemone verify kernel.mil --json | jq .faults";
 
 /// Below the options of `anemone diff`.
 pub(crate) const DIFF_EXAMPLES: &str = "\
 Examples:
-  anemone diff before.mlpackage after.mlpackage  exit code 0 if they are the same, 1 if they differ
+  anemone diff before.mlpackage after.mlpackage
+                                               exit code 1 if they differ
   anemone diff a.mlpackage b.mil --json | jq .weights";
 
 /// Below the options of `anemone convert`.
 pub(crate) const CONVERT_EXAMPLES: &str = "\
 Examples:
-  anemone convert model.mlpackage model.mil      MIL text, and its weights in model.weights.bin
-  anemone convert model.mil model.mlpackage      and back
+  anemone convert model.mlpackage model.mil    text, and model.weights.bin
+  anemone convert model.mil model.mlpackage    and back
   anemone convert model.mlmodelc model.mlpackage --force";
 
 /// Below the options of `anemone run`.
 pub(crate) const RUN_EXAMPLES: &str = "\
 Examples:
-  anemone run model.mlpackage --input in.npz                        a summary of every output
-  anemone run model.mlpackage --input in.npz --output out.npz       every output, by name
-  anemone run classifier.mlpackage --input cat.png                  an image, for an image input
-  anemone run model.mlpackage --input ids=ids.npy,mask=mask.npy     one file for each input
-  anemone run decoder.mlpackage --input 0.npz --input 1.npz         in order; states carry over
-  anemone run model.mlpackage --function prefill --input in.npz     one of several functions
+  anemone run model.mlpackage --input in.npz   a summary of every output
+  anemone run model.mlpackage --input in.npz --output out.npz
+                                               every output, by name
+  anemone run classifier.mlpackage --input cat.png
+                                               an image, for an image input
+  anemone run model.mlpackage --input ids=ids.npy,mask=mask.npy
+                                               one file for each input
+  anemone run decoder.mlpackage --input 0.npz --input 1.npz
+                                               in order; states carry over
+  anemone run model.mlpackage --function prefill --input in.npz
 
-Inputs are matched by name; an .npy or an image needs no name where the model has one input. Integers and floats are
+Inputs are matched by name; an .npy or an image needs no name where the model has one input. Integers and floats are \
 converted where nothing is lost but precision. Flexible shapes are bound to those of the arrays.";

@@ -120,6 +120,36 @@ const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "resize_bilinear_64x128x128_to_256",
+        products: 0,
+        build: |f| {
+            let a = x(f, "a", &[1, 64, 128, 128])?;
+            let op = f.op("resize_bilinear").arg("x", a).int("target_size_height", 256);
+            op.int("target_size_width", 256).string("sampling_mode", "UNALIGN_CORNERS").one()
+        },
+    },
+    Case {
+        name: "upsample_nearest_64x128x128_by_2",
+        products: 0,
+        build: |f| {
+            let a = x(f, "a", &[1, 64, 128, 128])?;
+            let op = f.op("upsample_nearest_neighbor").arg("x", a).int("scale_factor_height", 2);
+            op.int("scale_factor_width", 2).one()
+        },
+    },
+    Case {
+        name: "resample_64x128x128",
+        products: 0,
+        build: |f| {
+            let (a, points) = (x(f, "a", &[1, 64, 128, 128])?, x(f, "points", &[1, 128, 128, 2])?);
+            let op =
+                f.op("resample").arg("x", a).arg("coordinates", points).string("sampling_mode", "bilinear");
+            let op =
+                op.string("padding_mode", "border").float("padding_value", 0.0).bool("align_corners", true);
+            op.string("coordinates_mode", "normalized_minus_one_to_one").one()
+        },
+    },
+    Case {
         name: "softmax_rows_8x6x256x256",
         products: 0,
         build: |f| {

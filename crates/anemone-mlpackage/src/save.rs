@@ -1,13 +1,15 @@
 //! Writes packages: complete, or not at all.
 
-use crate::description::{Description, FeatureType, FunctionDescription};
+use crate::description::{Description, Feature, FeatureType, FunctionDescription};
 use crate::error::{Error, Result};
 use crate::manifest::{self, Manifest, inside};
 use crate::package::WriteOptions;
+use crate::proto::wire::shortened;
 use crate::{model, program};
 use mil::text::blob::DEFAULT_PATH;
 use mil::text::{BlobError, BlobWriter, WeightLocation, WeightSink};
-use mil::{Constant, Function, Program};
+use mil::{Constant, Function, Program, ValueId};
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Cursor, Seek, Write};
 use std::path::Path;
@@ -80,75 +82,78 @@ fn check_target(target: &Path, options: WriteOptions) -> Result<()> {
     Err(Error::Exists { path: target.into(), advice })
 }
 
-/// Checks that description and program speak of the same inputs, outputs and states.
+/// Checks that description and program speak of the same functions, inputs, outputs and states.
 fn check_description(model: &Model<'_>) -> Result<()> {
+    let mut described: HashMap<&str, &FunctionDescription> = HashMap::new();
+    for function in &model.description.functions {
+        described.insert(&function.name, function);
+    }
     for function in &model.program.functions {
-        let described = model.description.function(&function.name).ok_or_else(|| {
-            Error::unwritable(
-                format!("function `{}`", function.name),
-                "it is not in the description; Core ML would not find it",
-            )
-        })?;
+        let Some(described) = described.remove(function.name.as_str()) else {
+            let place = format!("function `{}`", function.name);
+            return Err(Error::unwritable(place, "it is not in the description; Core ML would not find it"));
+        };
         check_function(function, described, model.new)?;
     }
-    for described in &model.description.functions {
-        if model.program.function(&described.name).is_none() {
-            let place = format!("description of function `{}`", described.name);
-            return Err(Error::unwritable(place, "the program has no function of this name"));
+    // What is left has no function; the first in order is told.
+    match model.description.functions.iter().find(|function| described.contains_key(function.name.as_str())) {
+        None => Ok(()),
+        Some(function) => {
+            let place = format!("description of function `{}`", function.name);
+            Err(Error::unwritable(place, "the program has no function of this name"))
         }
     }
-    Ok(())
 }
 
 fn check_function(function: &Function, described: &FunctionDescription, new: bool) -> Result<()> {
-    let place = format!("description of function `{}`", function.name);
-    let name = |id| function.value(id).name.clone().unwrap_or_default();
-    let states: Vec<_> = function.states().map(name).collect();
-    let inputs: Vec<_> = function.tensor_inputs().map(name).collect();
-    let outputs: Vec<_> = function.body.outputs.iter().map(|&id| name(id)).collect();
-    for (what, features, names) in [
+    let (states, inputs): (Vec<_>, Vec<_>) =
+        (function.states().collect(), function.tensor_inputs().collect());
+    for (what, features, values) in [
         ("input", &described.inputs, &inputs),
-        ("output", &described.outputs, &outputs),
+        ("output", &described.outputs, &function.body.outputs),
         ("state", &described.states, &states),
     ] {
-        for feature in features {
-            if !names.contains(&feature.name) {
-                let message =
-                    format!("it has the {what} `{}`, but the program has {}", feature.name, list(names));
-                return Err(Error::unwritable(place, message));
-            }
-            let is_state = matches!(feature.ty, FeatureType::State(_));
-            if is_state != (what == "state") {
-                let message = format!("the {what} `{}` is {}", feature.name, feature.ty);
-                return Err(Error::unwritable(place, message));
-            }
-        }
-        if let Some(missing) =
-            names.iter().find(|name| !features.iter().any(|feature| feature.name == **name))
-        {
-            return Err(Error::unwritable(place, format!("the program's {what} `{missing}` is not in it")));
-        }
-    }
-    let values = function.inputs.iter().chain(&function.body.outputs);
-    for &id in values.filter(|_| new) {
-        let name = name(id);
-        let feature = [described.input(&name), described.output(&name), described.state(&name)]
-            .into_iter()
-            .flatten()
-            .next();
-        if let Some(feature) = feature {
-            let input = function.inputs.contains(&id);
-            feature
-                .ty
-                .check_against(function.ty(id), input)
-                .map_err(|message| Error::unwritable(place.clone(), format!("`{name}` {message}")))?;
-        }
+        check_features(what, features, values, function, new).map_err(|message| {
+            Error::unwritable(format!("description of function `{}`", function.name), message)
+        })?;
     }
     Ok(())
 }
 
-fn list(names: &[String]) -> String {
-    if names.is_empty() { "none".into() } else { names.join(", ") }
+fn check_features(
+    what: &str,
+    features: &[Feature],
+    values: &[ValueId],
+    function: &Function,
+    new: bool,
+) -> std::result::Result<(), String> {
+    let name = |id| function.value(id).name.clone().unwrap_or_default();
+    let names: Vec<String> = values.iter().map(|&id| name(id)).collect();
+    let known: HashSet<&str> = names.iter().map(String::as_str).collect();
+    let mut by_name: HashMap<&str, &Feature> = HashMap::new();
+    for feature in features {
+        let name = feature.name.as_str();
+        if !known.contains(name) {
+            let found = if names.is_empty() { "none".into() } else { shortened(&names.join(", "), 200) };
+            return Err(format!("it has the {what} `{name}`, but the program has {found}"));
+        }
+        if matches!(feature.ty, FeatureType::State(_)) != (what == "state") {
+            return Err(format!("the {what} `{name}` is {}", feature.ty));
+        }
+        if by_name.insert(name, feature).is_some() {
+            return Err(format!("two {what}s are named `{name}`"));
+        }
+    }
+    for (&id, name) in values.iter().zip(&names) {
+        let Some(feature) = by_name.get(name.as_str()) else {
+            return Err(format!("the program's {what} `{name}` is not in it"));
+        };
+        if new {
+            let agreed = feature.ty.check_against(function.ty(id), what != "output");
+            agreed.map_err(|message| format!("`{name}` {message}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes the files of a package into an empty folder.

@@ -7,6 +7,10 @@ from judge.package import ct
 from judge.tolerance import FUNCTION
 
 
+# The converter's names; `anemone run` writes the probabilities in the order of the classes, and those beside them.
+OUTPUTS = ["classLabel", "classLabel_probs", "classLabel_probs.classes"]
+
+
 def softmax(x):
     e = np.exp(x - x.max())
     return e / e.sum()
@@ -17,8 +21,7 @@ def cases(f):
     numbers = [7, -3, 900, 0, 41]
     for label, labels in (("words", words), ("numbers", numbers)):
         for opset in ("15", "16", "17", "18", "26"):
-            # What the file calls its outputs is the converter's choice, so it is named here.
             f.program("classify", opset, "fp32", lambda mb, v: mb.softmax(x=v["x"], axis=-1, name="probabilities"),
-                      lambda x, labels=labels: [np.array(labels[int(x.argmax())]), softmax(x).reshape(-1)], FUNCTION, label,
-                      convert=dict(classifier_config=ct.ClassifierConfig(list(labels))), outputs=["classLabel", "classLabel_probs"],
+                      lambda x, labels=labels: [np.array(labels[int(x.argmax())]), softmax(x).reshape(-1), np.array(labels)], FUNCTION, label,
+                      convert=dict(classifier_config=ct.ClassifierConfig(list(labels))), outputs=OUTPUTS,
                       foldable=False, x=normal(1, 5, scale=2))  # fmt: skip

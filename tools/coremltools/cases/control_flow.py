@@ -141,7 +141,9 @@ def loops(f):
             def inner(j, t):
                 return mb.add(x=j, y=1), mb.add(x=t, y=v["x"])
 
-            _, total = mb.while_loop(_cond=lambda j, t: mb.less(x=j, y=i), _body=inner, loop_vars=(v["zero"], total))
+            # A start of its own: with the outer one, coremltools would give both counters one name.
+            start = mb.const(val=np.int32(0))
+            _, total = mb.while_loop(_cond=lambda j, t: mb.less(x=j, y=i), _body=inner, loop_vars=(start, total))
             return mb.add(x=i, y=1), total
 
         return mb.while_loop(_cond=lambda i, t: mb.less(x=i, y=v["n"]), _body=outer, loop_vars=(v["zero"], v["start"]))

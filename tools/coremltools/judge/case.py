@@ -15,6 +15,13 @@ from .draw import SUB_BYTE, Draw
 from .tolerance import EXACT, Tolerance
 
 
+class Picture:
+    """An image input: it goes to Anemone as a PNG file."""
+
+    def __init__(self, pixels):
+        self.pixels = pixels  # [height, width, 3] or [height, width], uint8
+
+
 @dataclass
 class Case:
     family: str
@@ -29,6 +36,10 @@ class Case:
     steps: Optional[list] = None  # inputs of further calls that share the states
     constant: Optional[Callable] = None  # (mb) -> the same outputs from constants alone, for coremltools to fold
     convert: dict = field(default_factory=dict)  # further arguments of ct.convert
+    symbolic: dict = field(default_factory=dict)  # input -> axes whose size the model leaves open
+    shapes: dict = field(default_factory=dict)  # image input -> shape in the program
+    function: Optional[str] = None  # which function of a package with several
+    merged: Optional[Callable] = None  # (case, folder) -> path of that package
     outputs: Optional[list] = None  # feature names of the outputs, where the converter and not the program names them
 
 

@@ -12,6 +12,7 @@ FAMILIES = [
     "conv",
     "elementwise_binary",
     "elementwise_unary",
+    "features",
     "image_resizing",
     "linear",
     "normalization",

@@ -25,7 +25,7 @@ with contextlib.redirect_stderr(QUIET):
     import coremltools as ct
     from coremltools.converters.mil import Builder as mb
     from coremltools.converters.mil.frontend.milproto.load import load as load_milproto
-    from coremltools.converters.mil.mil import Function, Program, types
+    from coremltools.converters.mil.mil import Function, Program, get_new_symbol, types
 
 # ct.convert calls the garbage collector each time, and what the imports left is most of what it walks.
 gc.collect()
@@ -69,8 +69,12 @@ def program(case):
     """(PyMIL program, [(output name, dtype)]): built, not yet converted."""
     placeholders = {}
     for name, array in case.inputs.items():
+        if name in case.shapes:
+            placeholders[name] = mb.placeholder(shape=case.shapes[name], dtype=types.fp32)
+            continue
         # A model input has at least one axis; a scalar comes in as one element and is squeezed.
         shape = array.shape or (1,)
+        shape = tuple(get_new_symbol() if i in case.symbolic.get(name, ()) else n for i, n in enumerate(shape))
         placeholders[name] = mb.placeholder(shape=shape, dtype=BUILTIN[FROM_NUMPY[array.dtype]])
     for name, (shape, dtype) in case.states.items():
         placeholders[name] = mb.state_tensor_placeholder(shape=shape, dtype=BUILTIN[dtype])
@@ -79,7 +83,7 @@ def program(case):
     with Function(placeholders, opset_version=TARGETS[case.opset]) as function:
         variables = dict(function.inputs)
         for name, array in case.inputs.items():
-            if array.shape == ():
+            if name not in case.shapes and array.shape == ():
                 variables[name] = mb.squeeze(x=variables[name], axes=[0], name=f"{name}_scalar")
         outputs = case.build(mb, variables)
         outputs = list(outputs) if isinstance(outputs, (tuple, list)) else [outputs]
@@ -108,7 +112,7 @@ def operations(mil_program):
 
 def convert(mil_program, case, path):
     """Writes the package; returns its specification."""
-    with contextlib.redirect_stderr(QUIET):
+    with contextlib.redirect_stderr(QUIET), contextlib.redirect_stdout(QUIET):
         model = ct.convert(
             mil_program,
             convert_to="mlprogram",
@@ -129,8 +133,11 @@ def reload(spec, path):
 
 def features(spec, case):
     """The inputs of each step, in the dtypes that the model's features have."""
-    wanted = {f.name: FEATURE[f.type.multiArrayType.dataType] for f in spec.description.input}
     steps = case.steps or [case.inputs]
+    if case.shapes:
+        return steps
+    described = list(spec.description.input) + [i for f in spec.description.functions for i in f.input]
+    wanted = {f.name: FEATURE[f.type.multiArrayType.dataType] for f in described}
     return [{k: np.atleast_1d(v).astype(wanted[k]) for k, v in step.items() if k in wanted} for step in steps]
 
 

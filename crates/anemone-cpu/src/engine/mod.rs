@@ -38,7 +38,9 @@ pub(crate) fn compile_any(
     if function.is_static() && options.shapes.is_empty() {
         return Ok(Box::new(compile(function.clone(), mode, &options.states, pool)?));
     }
-    let bound = specialize(function, &options.shapes)?;
+    let mut plain = function.clone();
+    pool.install(|| decompress::decompress(&mut plain))?;
+    let bound = specialize(&plain, &options.shapes)?;
     if bound.is_static() {
         return Ok(Box::new(compile(bound, mode, &options.states, pool)?));
     }

@@ -6,6 +6,7 @@ use crate::proto::schema::{
     feature_description, function_description, metadata as schema_metadata, model_description,
 };
 use crate::proto::wire::{Encoder, Fault, Field, Fields, Read, Within, entry, once};
+use std::collections::HashSet;
 
 /// Name of a function in a file that does not name its only one. Source: coremltools' default function name.
 pub(crate) const MAIN: &str = "main";
@@ -16,12 +17,14 @@ pub(crate) fn read(bytes: &[u8]) -> Read<Description> {
     let mut only = FunctionDescription { name: MAIN.into(), ..FunctionDescription::default() };
     let mut functions: Vec<FunctionDescription> = Vec::new();
     let (mut metadata, mut default_function) = (None, None);
+    let mut names: [Names; 3] = Default::default();
+    let mut function_names = Names::new();
     for field in Fields::new(bytes) {
         let field = field?;
         match field.number {
-            m::INPUT => features(&field, "input", &mut only.inputs)?,
-            m::OUTPUT => features(&field, "output", &mut only.outputs)?,
-            m::STATE => features(&field, "state", &mut only.states)?,
+            m::INPUT => features(&field, "input", &mut names[0], &mut only.inputs)?,
+            m::OUTPUT => features(&field, "output", &mut names[1], &mut only.outputs)?,
+            m::STATE => features(&field, "state", &mut names[2], &mut only.states)?,
             m::PREDICTED_FEATURE_NAME => once(&mut only.predicted_feature, &field, text(&field)?)?,
             m::PREDICTED_PROBABILITIES_NAME => {
                 once(&mut only.predicted_probabilities, &field, text(&field)?)?;
@@ -29,7 +32,7 @@ pub(crate) fn read(bytes: &[u8]) -> Read<Description> {
             m::FUNCTIONS => {
                 let function =
                     function(field.bytes()?).within(|| format!("functions[{}]", functions.len()))?;
-                if functions.iter().any(|other| other.name == function.name) {
+                if !function_names.insert(function.name.clone()) {
                     let name = function.name;
                     return Err(Fault::new(format!("two functions are described under the name `{name}`")));
                 }
@@ -71,14 +74,15 @@ fn text(field: &Field<'_>) -> Read<String> {
 fn function(bytes: &[u8]) -> Read<FunctionDescription> {
     use function_description as m;
     let mut function = FunctionDescription::default();
+    let mut names: [Names; 3] = Default::default();
     let mut name = None;
     for field in Fields::new(bytes) {
         let field = field?;
         match field.number {
             m::NAME => once(&mut name, &field, text(&field)?)?,
-            m::INPUT => features(&field, "input", &mut function.inputs)?,
-            m::OUTPUT => features(&field, "output", &mut function.outputs)?,
-            m::STATE => features(&field, "state", &mut function.states)?,
+            m::INPUT => features(&field, "input", &mut names[0], &mut function.inputs)?,
+            m::OUTPUT => features(&field, "output", &mut names[1], &mut function.outputs)?,
+            m::STATE => features(&field, "state", &mut names[2], &mut function.states)?,
             m::PREDICTED_FEATURE_NAME => once(&mut function.predicted_feature, &field, text(&field)?)?,
             m::PREDICTED_PROBABILITIES_NAME => {
                 once(&mut function.predicted_probabilities, &field, text(&field)?)?;
@@ -90,9 +94,12 @@ fn function(bytes: &[u8]) -> Read<FunctionDescription> {
     Ok(function)
 }
 
-fn features(field: &Field<'_>, what: &str, to: &mut Vec<Feature>) -> Read<()> {
+/// The names of one list, so that twins are found without comparing each with each.
+type Names = HashSet<String>;
+
+fn features(field: &Field<'_>, what: &str, names: &mut Names, to: &mut Vec<Feature>) -> Read<()> {
     let feature = feature(field.bytes()?).within(|| format!("{what}[{}]", to.len()))?;
-    if to.iter().any(|other| other.name == feature.name) {
+    if !names.insert(feature.name.clone()) {
         return Err(Fault::new(format!("two {what}s are described under the name `{}`", feature.name)));
     }
     to.push(feature);

@@ -127,8 +127,48 @@ struct Plan<P: Pixel> {
     width: usize,
     /// Operations per element of the output.
     cost: usize,
-    /// Every element is one of the input.
-    picks: bool,
+    /// How columns are picked, when every element of the output is one of the input.
+    picks: Option<Picks>,
+}
+
+/// Columns that are elements of the input.
+enum Picks {
+    /// Each one so many times.
+    Copies(usize),
+    /// These.
+    Columns(Vec<usize>),
+}
+
+impl Picks {
+    fn new<W>(columns: &[Blend<W>], width: usize) -> Picks {
+        let copies = columns.len() / width;
+        if columns.iter().enumerate().all(|(i, column)| i.checked_div(copies) == Some(column.low)) {
+            return Picks::Copies(copies);
+        }
+        Picks::Columns(columns.iter().map(|column| column.low).collect())
+    }
+
+    fn take<P: Pixel>(&self, row: &[P], out: &mut [P]) {
+        match self {
+            Picks::Copies(1) => out.copy_from_slice(row),
+            Picks::Copies(2) => {
+                // By far the most common.
+                for (out, &element) in out.chunks_exact_mut(2).zip(row) {
+                    (out[0], out[1]) = (element, element);
+                }
+            }
+            Picks::Copies(copies) => {
+                for (out, &element) in out.chunks_exact_mut(*copies).zip(row) {
+                    out.fill(element);
+                }
+            }
+            Picks::Columns(columns) => {
+                for (out, &column) in out.iter_mut().zip(columns) {
+                    *out = row[column];
+                }
+            }
+        }
+    }
 }
 
 impl<P: Pixel> Plan<P> {
@@ -147,7 +187,7 @@ impl<P: Pixel> Plan<P> {
         let columns: Vec<Blend<P::Wide>> = last.taps().map(Blend::of::<P>).collect();
         let blended = |blends: &[Blend<P::Wide>]| blends.iter().any(|blend| !blend.single);
         let several = dimensions.iter().filter(|dimension| blended(&dimension.blends)).count();
-        let picks = several == 0 && !blended(&columns);
+        let picks = (several == 0 && !blended(&columns)).then(|| Picks::new(&columns, last.input));
         Plan { dimensions, columns, rows, width: last.input, cost: 4 << several.min(8), picks }
     }
 
@@ -156,11 +196,9 @@ impl<P: Pixel> Plan<P> {
             let (outer, place) = (row / self.rows[0], row % self.rows[0]);
             let first = outer * self.rows[1];
             let line = |row: usize| &input[row * self.width..][..self.width];
-            if self.picks {
+            if let Some(picks) = &self.picks {
                 return for_each_row(&self.dimensions, place, first, None, &mut |row, _| {
-                    for (out, column) in out.iter_mut().zip(&self.columns) {
-                        *out = line(row)[column.low];
-                    }
+                    picks.take(line(row), out);
                 });
             }
             for (out, columns) in out.chunks_mut(COLUMNS).zip(self.columns.chunks(COLUMNS)) {

@@ -11,7 +11,7 @@ use crate::proto::wire::{Fault, Fields, Read, Within, entry, once};
 use crate::weights::Weights;
 use mil::{Block, Def, Function, MAX_DEPTH, Opset, Program, Type, Value, ValueId};
 use operation::operation_place;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Names of a program's functions, in the order of the file; nothing else of the program is looked at.
 pub(crate) fn function_names(bytes: &[u8]) -> Read<Vec<&str>> {
@@ -31,13 +31,14 @@ pub(crate) fn read(bytes: &[u8], described: &[&str], weights: &Weights) -> Read<
     use schema_program as m;
     let mut program = Program::default();
     let (mut version, mut build_info) = (None, None);
+    let mut names = HashSet::new();
     for field in Fields::new(bytes) {
         let field = field?;
         match field.number {
             m::VERSION => once(&mut version, &field, field.signed()?)?,
             m::FUNCTIONS => {
                 let (name, value) = entry(field.bytes()?)?;
-                if program.functions.iter().any(|function: &Function| function.name == name) {
+                if !names.insert(name) {
                     return Err(Fault::new(format!("there are two functions named `{name}`")));
                 }
                 let bytes = value.map_or(Ok(&[][..]), |value| value.bytes())?;
@@ -64,7 +65,9 @@ pub(crate) fn read(bytes: &[u8], described: &[&str], weights: &Weights) -> Read<
         return Err(Fault::new(format!("the program's version is {found}, but only version 1 is known")));
     }
     program.build_info = build_info.unwrap_or_default();
-    let rank = |name: &str| described.iter().position(|&other| other == name).unwrap_or(usize::MAX);
+    let ranks: HashMap<&str, usize> =
+        described.iter().enumerate().map(|(rank, &name)| (name, rank)).collect();
+    let rank = |name: &str| ranks.get(name).copied().unwrap_or(usize::MAX);
     program.functions.sort_by(|a, b| rank(&a.name).cmp(&rank(&b.name)).then_with(|| a.name.cmp(&b.name)));
     Ok(program)
 }

@@ -123,13 +123,13 @@ impl Maker {
         builder.bool("output_sequence", sequence).many().unwrap()
     }
 
-    fn to_size(&mut self, op: &str) -> Vec<ValueId> {
+    fn sized(&mut self, op: &str) -> Vec<ValueId> {
         let x = self.x(&[2, 3, 4]);
-        let mut sized = |height: i32, width: i32| {
+        let mut resize = |height: i32, width: i32| {
             let op = self.f.op(op).arg("x", x).int("target_size_height", height);
             op.int("target_size_width", width).one().unwrap()
         };
-        vec![sized(6, 8), sized(5, 2), sized(3, 4)]
+        vec![resize(6, 8), resize(5, 2), resize(3, 4)]
     }
 
     fn by_factor(&mut self, op: &str) -> Vec<ValueId> {
@@ -339,8 +339,8 @@ const OTHERS: &[(&str, Make)] = &[
         };
         vec![resize("LINEAR", "OFFSET_CORNERS"), resize("NEAREST_NEIGHBOR", "DEFAULT")]
     }),
-    ("resize_bilinear", |m| m.to_size("resize_bilinear")),
-    ("resize_nearest_neighbor", |m| m.to_size("resize_nearest_neighbor")),
+    ("resize_bilinear", |m| m.sized("resize_bilinear")),
+    ("resize_nearest_neighbor", |m| m.sized("resize_nearest_neighbor")),
     ("upsample_bilinear", |m| m.by_factor("upsample_bilinear")),
     ("upsample_nearest_neighbor", |m| m.by_factor("upsample_nearest_neighbor")),
     ("resample", |m| {
