@@ -14,6 +14,7 @@ Examples:
   anemone generate runs/stories --prompt \"One day\"  let it write
   anemone eval runs/stories                         its loss on text it never saw
   anemone train --resume runs/stories               go on after Ctrl-C, a crash or a power cut
+  anemone export runs/stories -o s.mlpackage        a Core ML package of it
 
 Exit codes: 0 done, 1 it did not work out, 2 wrong usage, 130 stopped by Ctrl-C (everything is saved).
 ANEMONE_LOG=info (or debug) tells on standard error what happens inside.";
@@ -69,6 +70,20 @@ Examples:
   anemone convert model.mil model.mlpackage      and back
   anemone convert model.mlmodelc model.mlpackage --force";
 
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  anemone export runs/cifar -o shapes.mlpackage --image --classes     picture in, label out
+  anemone export runs/stories -o stories.mlpackage                    tokens in, scores out, fp16
+  anemone export runs/stories -o stories.mlpackage --lengths 32,64,128
+  anemone export runs/stories -o writer.mlpackage --stateful          a token a call, KV cache in states
+  anemone export stories15M.bin -o stories15m.mlpackage --dtype fp32  a llama2.c checkpoint
+  anemone export runs/mlp -o learner.mlpackage --trainable            the whole training step
+
+--trainable keeps every weight, moment and counter in a state. States begin at zeros; as long as the state `iteration` is 0
+the checkpoint's values count instead, so the first step goes on where the run stopped. Core ML's own converter accepts fp16
+states only, and these are fp32 and int32: with --arrays they go out as NAME_out and come in again as NAME instead (zeros
+at first), which every Core ML takes.";
+
 const RUN_EXAMPLES: &str = "\
 Examples:
   anemone run model.mlpackage --input in.npz                        a summary of every output
@@ -118,6 +133,9 @@ pub(crate) enum Command {
     /// Write a model in another form
     #[command(after_help = CONVERT_EXAMPLES)]
     Convert(ConvertArgs),
+    /// Make a Core ML package of a trained model
+    #[command(after_help = EXPORT_EXAMPLES)]
+    Export(Box<ExportArgs>),
     /// Run a Core ML model on arrays or images
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
@@ -598,4 +616,80 @@ pub(crate) struct ConvertArgs {
     /// Replace what stands there
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+/// `anemone export`.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The folder of a run, or a llama2.c checkpoint (.bin)
+    #[arg(value_name = "DIR|FILE")]
+    pub(crate) model: PathBuf,
+
+    /// The package to write: a name that ends in .mlpackage
+    #[arg(long, short, value_name = "PACKAGE")]
+    pub(crate) output: PathBuf,
+
+    /// Precision of weights and arithmetic; the Neural Engine computes in fp16 only [default: fp16]
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with = "trainable")]
+    pub(crate) dtype: Option<Precision>,
+
+    /// Precision of arrays that go in and come out [default: fp32]
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with = "trainable")]
+    pub(crate) io: Option<Precision>,
+
+    /// Take an image, normalised in the program as in training, in place of a normalised array
+    #[arg(long, conflicts_with_all = ["trainable", "stateful", "lengths"], help_heading = "Image models")]
+    pub(crate) image: bool,
+
+    /// Answer with the class and the probability of each, in place of scores
+    #[arg(long, conflicts_with_all = ["trainable", "stateful", "lengths"], help_heading = "Image models")]
+    pub(crate) classes: bool,
+
+    /// Tokens of the sequence; several for a package that takes any of these [default: the model's longest]
+    #[arg(
+        long,
+        value_name = "N,N",
+        value_delimiter = ',',
+        value_parser = size,
+        conflicts_with = "trainable",
+        help_heading = "Language models"
+    )]
+    pub(crate) lengths: Vec<usize>,
+
+    /// Take one token a call and its position, with keys and values of earlier ones in fp16 states
+    #[arg(long, conflicts_with_all = ["trainable", "lengths"], help_heading = "Language models")]
+    pub(crate) stateful: bool,
+
+    /// Write the training step and the evaluation, to go on with the run elsewhere
+    #[arg(long, help_heading = "Training")]
+    pub(crate) trainable: bool,
+
+    /// Carry weights, moments and counters from step to step as inputs and outputs in place of states
+    #[arg(long, requires = "trainable", help_heading = "Training")]
+    pub(crate) arrays: bool,
+
+    /// Who made the model
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, help_heading = "Metadata")]
+    pub(crate) author: String,
+
+    /// Under which licence
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, help_heading = "Metadata")]
+    pub(crate) license: String,
+
+    /// What it does [default: a sentence about the run]
+    #[arg(long, value_name = "TEXT", help_heading = "Metadata")]
+    pub(crate) description: Option<String>,
+
+    /// Replace a package that stands there
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// Precisions of a package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Precision {
+    /// Single precision
+    Fp32,
+    /// Half precision
+    Fp16,
 }

@@ -12,7 +12,7 @@ pub mod gemm;
 mod isa;
 mod kernels;
 
-pub use engine::{CpuExecutable, StepTime, specialize};
+pub use engine::{CpuExecutable, StepTime, fold_constants, specialize};
 
 use anemone_runtime::{Backend, CompileError, CompileOptions, Executable};
 use mil::{Function, Verified};

@@ -3,6 +3,7 @@
 //! Everything here makes MIL programs and hands them to a [`Backend`](anemone_runtime::Backend); nothing knows which one runs.
 
 pub mod data;
+pub mod deploy;
 mod error;
 mod file;
 pub mod generate;

@@ -14,6 +14,7 @@ mod specialize;
 mod step;
 
 pub use executable::{CpuExecutable, StepTime};
+pub use fold::fold_constants;
 pub use specialize::specialize;
 
 use crate::Mode;
