@@ -7,12 +7,13 @@ Tiny runs are trained and exported in every way that the command has. Of each pa
 whose bytes must be as many as protobuf itself would write; import the program into its own representation, which infers every
 type again, to the same operations; read every weight with its own blob reader to the elements that the import holds; name the
 inputs, outputs and states that the description names; and open it as a model. Packages for Core ML must then go through its
-converter's last stage, which writes them anew (what its weight compression does), with one known exception: states in `fp32`
+converter's last stage, which writes them anew (what its weight compression and its assembly of functions do), with one known exception: states in `fp32`
 and `int32`, which it refuses; these packages exist in a form without states as well, and that one must pass.
 """
 
 import argparse
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import tempfile
 import warnings
 
 warnings.filterwarnings("ignore")
+os.environ["TQDM_DISABLE"] = "1"
 
 import coremltools as ct
 import coremltools.optimize.coreml as cto
@@ -129,10 +131,18 @@ def same_features(package):
 
 
 def written_anew(path, folder):
-    """The package after the converter's last stage, by way of its weight compression."""
+    """The package after the converter's last stage: of one function by way of weight compression, of several as they are."""
+    target = folder / f"{path.stem}_anew.mlpackage"
+    functions = list(Package(path).spec.mlProgram.functions)
+    if len(functions) > 1:
+        description = ct.utils.MultiFunctionDescriptor()
+        for name in functions:
+            description.add_function(str(path), src_function_name=name, target_function_name=name)
+        description.default_function_name = functions[0]
+        ct.utils.save_multifunction(description, str(target))
+        return target
     model = ct.models.MLModel(str(path), skip_model_load=True)
     config = cto.OptimizationConfig(global_config=cto.OpLinearQuantizerConfig(weight_threshold=0))
-    target = folder / f"{path.stem}_int8.mlpackage"
     cto.linear_quantize_weights(model, config=config).save(str(target))
     return target
 

@@ -669,11 +669,23 @@ pub(crate) struct ExportArgs {
     pub(crate) arrays: bool,
 
     /// Who made the model
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, help_heading = "Metadata")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true,
+        help_heading = "Metadata"
+    )]
     pub(crate) author: String,
 
     /// Under which licence
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, help_heading = "Metadata")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true,
+        help_heading = "Metadata"
+    )]
     pub(crate) license: String,
 
     /// What it does [default: a sentence about the run]

@@ -38,7 +38,10 @@ fn check_target(args: &ExportArgs) -> Result<(), CliError> {
         return Err(CliError::usage(message, "a name that ends in .mlpackage"));
     }
     if target.symlink_metadata().is_ok() && !args.force {
-        return Err(CliError::failed_try(format!("{} exists already", target.display()), "--force to replace it"));
+        return Err(CliError::failed_try(
+            format!("{} exists already", target.display()),
+            "--force to replace it",
+        ));
     }
     Ok(())
 }
@@ -86,7 +89,12 @@ fn from_run(args: &ExportArgs) -> Result<(Package, Origin), CliError> {
     Ok((classifier(args, &config, &checkpoint, &origin)?, origin))
 }
 
-fn language(args: &ExportArgs, model: &Llama, weights: &States, origin: &Origin) -> Result<Package, CliError> {
+fn language(
+    args: &ExportArgs,
+    model: &Llama,
+    weights: &States,
+    origin: &Origin,
+) -> Result<Package, CliError> {
     for (flag, given) in [("--image", args.image), ("--classes", args.classes)] {
         if given {
             let message = format!("{flag} is for image models, but this is a language model");
@@ -94,7 +102,10 @@ fn language(args: &ExportArgs, model: &Llama, weights: &States, origin: &Origin)
         }
     }
     if let Some(length) = args.lengths.iter().find(|&&length| length > model.seq_len) {
-        let message = format!("--lengths {length} is more than the {} tokens that the model was made for", model.seq_len);
+        let message = format!(
+            "--lengths {length} is more than the {} tokens that the model was made for",
+            model.seq_len
+        );
         return Err(CliError::usage(message, format!("at most {}", model.seq_len)));
     }
     let options = options(args, origin);
@@ -151,7 +162,11 @@ fn tell(args: &ExportArgs, package: &Package, origin: &Origin, out: &mut Output)
     ];
     let Some(first) = package.description.default_function() else { return out.table(&rows) };
     let list = |features: &[anemone::mlpackage::Feature]| {
-        features.iter().map(|feature| format!("{}: {}", feature.name, feature.ty)).collect::<Vec<_>>().join("; ")
+        features
+            .iter()
+            .map(|feature| format!("{}: {}", feature.name, feature.ty))
+            .collect::<Vec<_>>()
+            .join("; ")
     };
     rows.push(("function", functions.join(", ")));
     if first.inputs.len() <= MOST {

@@ -96,7 +96,7 @@ fn a_classifier_gives_the_scores_of_its_run() {
     let mut on_pictures = session(&pictures, &SessionOptions::default());
 
     let half = exported(dir.path(), &["runs/cifar", "--image", "--io", "fp16"]);
-    assert_eq!(half.description().functions[0].outputs[0].ty.to_string(), "array of Float16 [1, 10]");
+    assert_eq!(half.description().functions[0].outputs[0].ty.to_string(), "MultiArray (Float16 [1, 10])");
     let mut in_half = session(&half, &SessionOptions::default());
 
     let labels = exported(dir.path(), &["runs/cifar", "--image", "--classes", "--io", "fp16"]);
@@ -140,7 +140,8 @@ fn the_command_line_runs_what_it_exported() {
     let file = fs::File::create(dir.path().join("image.npy")).unwrap();
     write_npy(file, &image).unwrap();
     succeed(dir.path(), &["run", "mlp.mlpackage", "--input", "image.npy", "--output", "out.npz"]);
-    let found = Npz::open(&dir.path().join("out.npz")).unwrap().read("logits", &TensorType::fp32([1, 10])).unwrap();
+    let found =
+        Npz::open(&dir.path().join("out.npz")).unwrap().read("logits", &TensorType::fp32([1, 10])).unwrap();
     assert_eq!(found.to_f32().unwrap(), forward(&model, &dir.path().join("runs/mlp"), &image));
     assert!(succeed(dir.path(), &["verify", "mlp.mlpackage"]).contains("valid"));
 }
@@ -204,7 +205,12 @@ fn one_program_takes_each_of_the_lengths() {
         }
         let mut file = fs::File::create(dir.path().join("five.npy")).unwrap();
         write_npy(&mut file, &tokens(5)).unwrap();
-        refused(dir.path(), &["run", "out.mlpackage", "--input", "five.npy"], 1, "[1, 4] or [1, 9] or [1, 16]");
+        refused(
+            dir.path(),
+            &["run", "out.mlpackage", "--input", "five.npy"],
+            1,
+            "[1, 4] or [1, 9] or [1, 16]",
+        );
     }
 }
 
@@ -233,7 +239,8 @@ fn a_decoder_writes_what_generate_writes() {
     let prompt = AnyTokenizer::load(&dir.path().join("runs/stories/tokenizer.bin")).unwrap();
     let prompt = anemone::nn::tokenizer::Tokenizer::encode_with_bos(&prompt, "Once").unwrap();
     let prompt: Vec<i32> = prompt.into_iter().map(|token| token as i32).collect();
-    let generate = ["generate", "runs/stories", "--prompt", "Once", "--temperature", "0", "--tokens", "8", "--json"];
+    let generate =
+        ["generate", "runs/stories", "--prompt", "Once", "--temperature", "0", "--tokens", "8", "--json"];
     let line: Value = serde_json::from_str(&succeed(dir.path(), &generate)).unwrap();
     let expected: Vec<u64> = line["tokens"].as_array().unwrap().iter().map(|t| t.as_u64().unwrap()).collect();
     assert!(expected.len() > 3, "{line}");
@@ -261,7 +268,12 @@ fn a_llama2c_checkpoint_is_exported_too() {
     assert_eq!(*from_run, **from_file.program());
     let known = &from_file.description().metadata.user_defined;
     assert_eq!(known["anemone.checkpoint"], "tiny.bin");
-    refused(dir.path(), &["export", "tiny.bin", "-o", "x.mlpackage", "--trainable"], 2, "no run to go on with");
+    refused(
+        dir.path(),
+        &["export", "tiny.bin", "-o", "x.mlpackage", "--trainable"],
+        2,
+        "no run to go on with",
+    );
 }
 
 /// The losses of a run by iteration, from its log.
@@ -301,9 +313,11 @@ fn a_training_step_goes_on_where_the_run_stopped() {
     assert_eq!(states.get("iteration").unwrap().as_slice::<i32>().unwrap(), [7]);
 
     // The evaluation shares the states: it sees what the three steps learned.
-    let evaluation = SessionOptions { function: Some("evaluate".into()), states, ..SessionOptions::default() };
+    let evaluation =
+        SessionOptions { function: Some("evaluate".into()), states, ..SessionOptions::default() };
     let batch = data.eval_batch(0).unwrap().inputs;
-    let outputs = predict(&mut session(&package, &evaluation), &[("images", &batch[0]), ("labels", &batch[1])]);
+    let outputs =
+        predict(&mut session(&package, &evaluation), &[("images", &batch[0]), ("labels", &batch[1])]);
     let eval = ["eval", "runs/mlp", "--json"];
     let line: Value = serde_json::from_str(&succeed(dir.path(), &eval)).unwrap();
     let all: f64 = (0..10)
@@ -344,7 +358,8 @@ fn a_training_step_goes_on_where_the_run_stopped() {
 
 #[test]
 fn a_training_step_in_half_precision_goes_on_too() {
-    let more = ["--schedule", "constant", "--warmup", "0", "--eval-every", "100", "--dtype", "fp16", "--steps", "3"];
+    let more =
+        ["--schedule", "constant", "--warmup", "0", "--eval-every", "100", "--dtype", "fp16", "--steps", "3"];
     let dir = trained(TINY_STORIES, &more);
     let package = exported(dir.path(), &["runs/stories", "--trainable"]);
     succeed(dir.path(), &["train", "--resume", "runs/stories", "--steps", "6", "--quiet"]);
@@ -399,7 +414,8 @@ fn packages_say_where_they_come_from_and_are_the_same_every_time() {
 #[test]
 fn what_cannot_be_is_refused_before_any_work() {
     let dir = trained(TINY_MLP, &["--steps", "1"]);
-    let refuse = |args: &[&str], code, fragment| refused(dir.path(), &join(&["export"], args), code, fragment);
+    let refuse =
+        |args: &[&str], code, fragment| refused(dir.path(), &join(&["export"], args), code, fragment);
     refuse(&["runs/mlp", "-o", "model.mil"], 2, "ends in .mlpackage");
     refuse(&["runs/none", "-o", "x.mlpackage"], 2, "does not exist");
     refuse(&["runs/mlp", "-o", "x.mlpackage", "--stateful"], 2, "for language models");

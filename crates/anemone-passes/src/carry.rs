@@ -92,7 +92,11 @@ pub fn start_states(
         let Some(value) = values.get(&name) else { continue };
         let expected = function.tensor(state);
         if value.ty() != expected {
-            return Err(StatePassError::Type { state: name, expected: expected.clone(), found: value.ty().clone() });
+            return Err(StatePassError::Type {
+                state: name,
+                expected: expected.clone(),
+                found: value.ty().clone(),
+            });
         }
         if value.bytes().iter().any(|&byte| byte != 0) {
             starts.insert(state, value.clone());

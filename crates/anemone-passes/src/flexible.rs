@@ -52,7 +52,9 @@ pub fn flexible(
     };
     let sizes = size(short).zip(size(long)).filter(|(a, b)| a < b);
     let Some(sizes) = sizes else {
-        return Err(differ(format!("has no input `{input}` whose dimension {axis} is longer in the long one")));
+        return Err(differ(format!(
+            "has no input `{input}` whose dimension {axis} is longer in the long one"
+        )));
     };
     let Some(source) = long.input_named(input) else {
         return Err(differ(format!("has no input `{input}`")));
@@ -65,8 +67,16 @@ pub fn flexible(
         }
     }
     let ops = std::mem::take(&mut function.body.ops);
-    let mut maker =
-        Maker { short, long, builder: FunctionBuilder::resume(function), source, axis, sizes, size: None, cut: HashMap::new() };
+    let mut maker = Maker {
+        short,
+        long,
+        builder: FunctionBuilder::resume(function),
+        source,
+        axis,
+        sizes,
+        size: None,
+        cut: HashMap::new(),
+    };
     let mut rewritten = Vec::with_capacity(ops.len());
     for operation in ops {
         rewritten.push(maker.operation(operation)?);
@@ -81,7 +91,8 @@ pub fn flexible(
 /// Fails unless both have the same operations on the same values; constants may differ.
 fn same_structure(short: &Function, long: &Function) -> Result<(), String> {
     let counts = |function: &Function| (function.values.len(), function.body.ops.len());
-    if counts(short) != counts(long) || short.inputs != long.inputs || short.body.outputs != long.body.outputs {
+    if counts(short) != counts(long) || short.inputs != long.inputs || short.body.outputs != long.body.outputs
+    {
         return Err("has other inputs, outputs or numbers of operations".to_string());
     }
     for (a, b) in short.body.ops.iter().zip(&long.body.ops) {
@@ -91,7 +102,10 @@ fn same_structure(short: &Function, long: &Function) -> Result<(), String> {
         }
     }
     let constants = |function: &Function, id| function.constant(id).is_some();
-    match (0..long.values.len()).map(ValueId::from_index).find(|&id| constants(short, id) != constants(long, id)) {
+    match (0..long.values.len())
+        .map(ValueId::from_index)
+        .find(|&id| constants(short, id) != constants(long, id))
+    {
         Some(id) => Err(format!("has `{}` as a constant in one of the two only", long.display_name(id))),
         None => Ok(()),
     }
@@ -159,7 +173,9 @@ impl Maker<'_> {
         while open.len() > 1 {
             let Some(at) = open.iter().rposition(copied) else {
                 let name = self.long.display_name(result);
-                return Err(self.differ(format!("reshapes `{name}` to {to}, which leaves two dimensions open")));
+                return Err(
+                    self.differ(format!("reshapes `{name}` to {to}, which leaves two dimensions open"))
+                );
             };
             dims[open.remove(at)] = 0;
         }

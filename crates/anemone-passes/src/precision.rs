@@ -4,11 +4,11 @@
 //! update `fp32` weights. Operations that lose too much in `fp16` (sums over many terms, exponentials whose
 //! range is the point) can be kept in `fp32` one by one.
 
+use crate::rewrite::{self, Replacements};
 use half::f16;
 use mil::{
     Arg, BuildError, Constant, DataType, Def, Effect, Function, FunctionBuilder, OpView, Operation, ValueId,
 };
-use crate::rewrite::{self, Replacements};
 
 /// What stays in `fp32`.
 pub struct PrecisionOptions<'a> {
@@ -150,7 +150,9 @@ pub fn io_to_fp16(function: &Function, keep: &dyn Fn(&str) -> bool) -> Result<Fu
     let mut replacements = Replacements::new(&source);
     let ops = std::mem::take(&mut source.body.ops);
     let single = |id: ValueId| {
-        function.dtype(id) == DataType::Fp32 && !function.ty(id).is_state() && !keep(&function.display_name(id))
+        function.dtype(id) == DataType::Fp32
+            && !function.ty(id).is_state()
+            && !keep(&function.display_name(id))
     };
     let inputs: Vec<ValueId> = function.inputs.iter().copied().filter(|&id| single(id)).collect();
     for &input in &inputs {

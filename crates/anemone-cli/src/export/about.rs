@@ -80,7 +80,8 @@ fn iteration(checkpoint: &Checkpoint) -> Result<i32, CliError> {
     let ty = TensorType::scalar(DataType::Int32);
     let spec = StateSpec { path: name.clone(), name, ty, init: Init::Zeros, trainable: false };
     let states = read_states(&checkpoint.states_path(), &[spec])?;
-    let count = states.get(Programs::ITERATION).and_then(|tensor| tensor.as_slice::<i32>().ok()?.first().copied());
+    let count =
+        states.get(Programs::ITERATION).and_then(|tensor| tensor.as_slice::<i32>().ok()?.first().copied());
     count.ok_or_else(|| CliError::failed("the checkpoint holds no count of the steps made"))
 }
 

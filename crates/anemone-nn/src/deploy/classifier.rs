@@ -68,7 +68,10 @@ fn normalise(
 pub fn label(function: Function, classes: &[String]) -> Result<Function, NnError> {
     let &[probabilities] = function.body.outputs.as_slice() else {
         let found = function.body.outputs.len();
-        return Err(NnError::config("a classifier", format!("has one output, but this function has {found}")));
+        return Err(NnError::config(
+            "a classifier",
+            format!("has one output, but this function has {found}"),
+        ));
     };
     let mut builder = FunctionBuilder::resume(function);
     let classes = Constant::strings([classes.len()], classes.to_vec())?;

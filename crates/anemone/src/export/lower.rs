@@ -1,9 +1,12 @@
 //! From a function with weights in states to one that an app can call.
 
 use super::{ExportError, Precision};
-use anemone_passes::{FlexibleError, PrecisionOptions, compact, flexible, freeze, hold_states, io_to_fp16, simplify, to_fp16};
+use anemone_passes::{
+    FlexibleError, PrecisionOptions, compact, fill_selects, flexible, freeze, hold_states, io_to_fp16,
+    merge_conv_affine, simplify, to_fp16,
+};
 use anemone_runtime::States;
-use mil::{BuildError, Constant, DataType, Function, Program, VerifyError, verify};
+use mil::{BuildError, Constant, DataType, Function, OpView, Program, VerifyError, verify};
 use std::collections::BTreeMap;
 
 /// Sizes that a flexible function is built for beside its longest: odd ones, which are seldom sizes of models.
@@ -34,10 +37,25 @@ pub(super) fn lowered(
     simplify(&mut function);
     crate::cpu::fold_constants(&mut function)?;
     if precision == Precision::Fp16 {
-        function = to_fp16(&function, &PrecisionOptions::default())?;
+        function = merge_conv_affine(&function)?;
+        crate::cpu::fold_constants(&mut function)?;
+        function = to_fp16(&function, &PrecisionOptions { keep: &is_on_pixels })?;
         simplify(&mut function);
     }
-    Ok(compact(&function))
+    acceptable(&function)
+}
+
+/// Whether the operation normalises pixels. Of their 256 values `fp16` would blur the upper ones; images come as `fp32` anyway.
+fn is_on_pixels(op: &OpView<'_>) -> bool {
+    let name = |id| op.function.value(id).name.as_deref();
+    op.operands().any(|(_, id)| name(id).is_some_and(|name| name.starts_with("pixel_")))
+}
+
+/// The function in the form that coremltools imports, which infers types its own way.
+pub(super) fn acceptable(function: &Function) -> Result<Function, ExportError> {
+    let mut function = fill_selects(function)?;
+    crate::cpu::fold_constants(&mut function)?;
+    Ok(function)
 }
 
 /// Float inputs and outputs as `fp16`.
@@ -77,14 +95,18 @@ pub(super) fn any_length(
     }
     match fault {
         Some(error) => Err(error.into()),
-        None => Err(ExportError::Option { what: "the longest size".into(), message: format!("is {longest}") }),
+        None => {
+            Err(ExportError::Option { what: "the longest size".into(), message: format!("is {longest}") })
+        }
     }
 }
 
 /// The first fault of a program that should have had none.
 pub(super) fn first_fault(mut faults: Vec<VerifyError>) -> ExportError {
     match faults.is_empty() {
-        true => ExportError::Option { what: "the program".into(), message: "was refused without a reason".into() },
+        true => {
+            ExportError::Option { what: "the program".into(), message: "was refused without a reason".into() }
+        }
         false => ExportError::Invalid(faults.swap_remove(0)),
     }
 }

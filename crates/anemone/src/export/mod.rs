@@ -75,14 +75,13 @@ impl Export {
             (1, _) => ColorSpace::Grayscale,
             (3, _) | (_, None) => ColorSpace::Rgb,
             _ => {
-                let message = format!("have {channels} channels, but as an image feature they must have 1 or 3");
+                let message =
+                    format!("have {channels} channels, but as an image feature they must have 1 or 3");
                 return Err(ExportError::Option { what: "the model's images".to_string(), message });
             }
         };
-        let head = ClassifierHead {
-            pixels: features.pixels.clone(),
-            probabilities: features.classes.is_some(),
-        };
+        let head =
+            ClassifierHead { pixels: features.pixels.clone(), probabilities: features.classes.is_some() };
         let function = deploy::classifier(model, image, &head)?;
         // An image comes as fp32, and `classify` takes nothing else.
         let keep = |name: &str| (name == "image" && head.pixels.is_some()) || name == "probabilities";
@@ -120,11 +119,17 @@ impl Export {
     ///
     /// # Errors
     /// When weights are missing, or a length is none.
-    pub fn prefill(&self, model: &Llama, weights: &States, lengths: &[usize]) -> Result<Package, ExportError> {
+    pub fn prefill(
+        &self,
+        model: &Llama,
+        weights: &States,
+        lengths: &[usize],
+    ) -> Result<Package, ExportError> {
         let mut sorted = lengths.to_vec();
         sorted.sort_unstable();
         sorted.dedup();
-        let build = |length| lower::lowered(deploy::prefill(model, length)?, weights, self.precision, &|_| false);
+        let build =
+            |length| lower::lowered(deploy::prefill(model, length)?, weights, self.precision, &|_| false);
         let mut function = match sorted.as_slice() {
             [] | [0, ..] => {
                 let message = format!("are {lengths:?}, but must be at least one, each at least 1");
@@ -205,10 +210,7 @@ impl Export {
         carry: Carry,
     ) -> Result<Package, ExportError> {
         let program = deploy::training(programs, states, carry)?;
-        let mut functions = program.functions.clone();
-        for function in &mut functions {
-            crate::cpu::fold_constants(function)?;
-        }
+        let functions = program.functions.iter().map(lower::acceptable).collect::<Result<_, _>>()?;
         let mut package = self.package(functions)?;
         package.description.default_function = Some(Programs::TRAIN.to_string());
         Ok(package)
@@ -235,8 +237,7 @@ fn is_cache(name: &str) -> bool {
 
 /// Every feature of every function.
 fn features_of(description: &mut Description) -> impl Iterator<Item = &mut anemone_mlpackage::Feature> {
-    description
-        .functions
-        .iter_mut()
-        .flat_map(|function| function.inputs.iter_mut().chain(&mut function.outputs).chain(&mut function.states))
+    description.functions.iter_mut().flat_map(|function| {
+        function.inputs.iter_mut().chain(&mut function.outputs).chain(&mut function.states)
+    })
 }
