@@ -155,6 +155,7 @@ fn tell(args: &ExportArgs, package: &Package, origin: &Origin, out: &mut Output)
     out.json(&json!({
         "written": args.output.display().to_string(), "bytes": bytes, "functions": functions, "opsets": opsets,
         "specification_version": package.specification_version(), "metadata": origin.entries(),
+        "precision": precision(args, origin),
     }))?;
     let mut rows = vec![
         ("written to", format!("{}, {} bytes", args.output.display(), thousands(bytes as f64))),
@@ -181,6 +182,15 @@ fn tell(args: &ExportArgs, package: &Package, origin: &Origin, out: &mut Output)
     let opset = program.functions.iter().map(|function| function.opset).max();
     rows.extend(opset.map(|opset| ("runs from", opset.name().to_string())));
     out.table(&rows)
+}
+
+/// In what the package computes.
+fn precision(args: &ExportArgs, origin: &Origin) -> &'static str {
+    match (args.trainable, args.dtype) {
+        (true, _) if origin.single => "fp32",
+        (false, Some(Dtype::Fp32)) => "fp32",
+        _ => "fp16",
+    }
 }
 
 /// Features that are listed one by one.

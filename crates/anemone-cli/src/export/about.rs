@@ -16,6 +16,8 @@ use std::path::Path;
 pub(super) struct Origin {
     /// The model and its sizes, for people.
     pub(super) model: String,
+    /// Whether it was trained in `fp32` throughout.
+    pub(super) single: bool,
     /// A sentence about it.
     sentence: String,
     /// What is known of its training, by key.
@@ -41,7 +43,8 @@ impl Origin {
         ]);
         facts.extend(held_out(checkpoint, iteration));
         let sentence = format!("{}, trained for {iteration} steps on {data}", config.model.describe());
-        Ok(Origin::new(&config.model, sentence, facts))
+        let single = config.options.step.precision == Precision::Fp32;
+        Ok(Origin { single, ..Origin::new(&config.model, sentence, facts) })
     }
 
     /// A file of weights.
@@ -54,7 +57,7 @@ impl Origin {
     fn new(model: &ModelConfig, sentence: String, mut facts: BTreeMap<&'static str, String>) -> Origin {
         facts.insert("version", env!("CARGO_PKG_VERSION").to_string());
         facts.insert("model", model.describe());
-        Origin { model: model.describe(), sentence, facts }
+        Origin { model: model.describe(), single: true, sentence, facts }
     }
 
     /// Everything known, by the keys of the package.
