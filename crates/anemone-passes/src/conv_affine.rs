@@ -128,20 +128,20 @@ fn convolution(
     };
     let mut scale = None;
     for step in chain {
-        shift = Some(match (step.kind, shift) {
-            (Kind::Add, None) => step.by,
-            (Kind::Add, Some(shift)) => builder.add(shift, step.by)?,
-            (Kind::Sub, None) => builder.mul(step.by, -1.0)?,
-            (Kind::Sub, Some(shift)) => builder.sub(shift, step.by)?,
-            (Kind::Mul, Some(shift)) => builder.mul(shift, step.by)?,
-            (Kind::Mul, None) => {
-                scale = Some(scaled(builder, scale, step.by)?);
-                continue;
-            }
-        });
         if step.kind == Kind::Mul {
-            scale = Some(scaled(builder, scale, step.by)?);
+            scale = Some(match scale {
+                Some(scale) => builder.mul(scale, step.by)?,
+                None => step.by,
+            });
         }
+        shift = match (step.kind, shift) {
+            (Kind::Add, None) => Some(step.by),
+            (Kind::Add, Some(shift)) => Some(builder.add(shift, step.by)?),
+            (Kind::Sub, None) => Some(builder.mul(step.by, -1.0)?),
+            (Kind::Sub, Some(shift)) => Some(builder.sub(shift, step.by)?),
+            (Kind::Mul, None) => None,
+            (Kind::Mul, Some(shift)) => Some(builder.mul(shift, step.by)?),
+        };
     }
     let name = weight.and_then(|id| builder.function().value(id).name.clone());
     let weight = match (weight, scale) {
@@ -174,13 +174,6 @@ fn convolution(
         );
     }
     call.one()
-}
-
-fn scaled(builder: &mut FunctionBuilder, scale: Option<ValueId>, by: ValueId) -> Result<ValueId, BuildError> {
-    match scale {
-        Some(scale) => builder.mul(scale, by),
-        None => Ok(by),
-    }
 }
 
 #[cfg(test)]
