@@ -17,6 +17,7 @@ Examples:
   anemone train --resume runs/stories               go on after Ctrl-C or a kill
   anemone run model.mlpackage --input in.npz        a Core ML model, anywhere
   anemone inspect model.mlpackage                   what it is made of
+  anemone export runs/cifar -o s.mlpackage          a Core ML package of it
 
 Each command's --help has more.
 
@@ -145,6 +146,26 @@ Examples:
   anemone convert model.mlpackage model.mil    text, and model.weights.bin
   anemone convert model.mil model.mlpackage    and back
   anemone convert model.mlmodelc model.mlpackage --force";
+
+/// Below the options of `anemone export`.
+pub(crate) const EXPORT_EXAMPLES: &str = "\
+Examples:
+  anemone export runs/cifar -o shapes.mlpackage --image --classes
+                                               picture in, label out
+  anemone export runs/stories -o stories.mlpackage
+                                               tokens in, scores out, fp16
+  anemone export runs/stories -o stories.mlpackage --lengths 32,64,128
+  anemone export runs/stories -o writer.mlpackage --stateful
+                                               a token a call, cache in states
+  anemone export stories15M.bin -o stories15m.mlpackage --dtype fp32
+                                               a llama2.c checkpoint
+  anemone export runs/mlp -o learner.mlpackage --trainable
+                                               the whole training step
+
+--trainable keeps every weight, moment and counter in a state. States begin at zeros; as long as the state `iteration` is 0 \
+the checkpoint's values count instead, so the first step goes on where the run stopped. Core ML's own converter accepts fp16 \
+states only, and these are fp32 and int32: with --arrays they go out as NAME_out and come in again as NAME instead (zeros \
+at first), which every Core ML takes.";
 
 /// Below the options of `anemone run`.
 pub(crate) const RUN_EXAMPLES: &str = "\
