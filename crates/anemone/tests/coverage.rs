@@ -26,12 +26,14 @@ const PROOFS: &[(&str, &str)] = &[
     ("list_scatter", "`anemone-cpu/tests/interpret.rs`"),
     ("list_write", "`anemone-cpu/tests/interpret.rs`"),
     ("make_list", "`anemone-cpu/tests/interpret.rs`"),
+    ("non_maximum_suppression", "`anemone-cpu` unit tests (`kernels/tensor_operation/suppression.rs`)"),
     ("non_zero", "`anemone-cpu/tests/interpret.rs`"),
     ("random_bernoulli", "`anemone-cpu` unit tests (`kernels/random.rs`)"),
     ("random_categorical", "`anemone-cpu` unit tests (`kernels/random.rs`)"),
     ("random_normal", "`anemone-cpu` unit tests (`kernels/random.rs`)"),
     ("random_uniform", "`anemone-cpu` unit tests (`kernels/random.rs`)"),
     ("read_state", "`anemone-cpu/tests/states.rs`"),
+    ("reshape_like", "`mil/tests/ops`; a view"),
     ("while_loop", "`anemone-cpu/tests/interpret.rs`"),
 ];
 
