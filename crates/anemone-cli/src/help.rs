@@ -75,51 +75,6 @@ Examples:
   anemone eval runs/stories --data other.txt     on a text of your own
   anemone eval runs/stories --json | jq .loss";
 
-#[cfg(test)]
-mod tests {
-    use super::{EVAL_EXAMPLES, EXAMPLES, GENERATE_EXAMPLES};
-    use crate::args::Cli;
-    use clap::{CommandFactory, Parser};
-
-    /// The words of a command line with double quotes, up to a pipe or to the explanation after two spaces.
-    fn words(example: &str) -> Vec<String> {
-        let command = example.split("  ").next().unwrap_or_default().split(" | ").next().unwrap_or_default();
-        let quoted = |(at, part): (usize, &str)| match at % 2 {
-            0 => part.split_whitespace().map(str::to_string).collect(),
-            _ => vec![part.to_string()],
-        };
-        command.split('"').enumerate().flat_map(quoted).collect()
-    }
-
-    #[test]
-    fn every_example_is_a_command() {
-        let train = super::train();
-        let mut count = 0;
-        for text in [EXAMPLES, GENERATE_EXAMPLES, EVAL_EXAMPLES, &train] {
-            for example in text.lines().filter_map(|line| line.strip_prefix("  anemone ")) {
-                let words = words(&format!("anemone {example}"));
-                assert!(Cli::try_parse_from(&words).is_ok(), "{words:?}");
-                count += 1;
-            }
-        }
-        assert!(count >= 20, "{count} examples");
-    }
-
-    #[test]
-    fn help_fits_a_terminal() {
-        let train = super::train();
-        for line in [EXAMPLES, GENERATE_EXAMPLES, EVAL_EXAMPLES, &train].iter().flat_map(|text| text.lines())
-        {
-            // Paragraphs are wrapped by clap; what is indented is laid out by hand.
-            assert!(
-                !line.starts_with("  ") || line.starts_with("  Warm-up") || line.chars().count() <= 80,
-                "{line}"
-            );
-        }
-        Cli::command().debug_assert();
-    }
-}
-
 /// Below the options of `anemone inspect`.
 pub(crate) const INSPECT_EXAMPLES: &str = "\
 Examples:
@@ -183,3 +138,48 @@ Examples:
 
 Inputs are matched by name; an .npy or an image needs no name where the model has one input. Integers and floats are \
 converted where nothing is lost but precision. Flexible shapes are bound to those of the arrays.";
+
+#[cfg(test)]
+mod tests {
+    use super::{EVAL_EXAMPLES, EXAMPLES, GENERATE_EXAMPLES};
+    use crate::args::Cli;
+    use clap::{CommandFactory, Parser};
+
+    /// The words of a command line with double quotes, up to a pipe or to the explanation after two spaces.
+    fn words(example: &str) -> Vec<String> {
+        let command = example.split("  ").next().unwrap_or_default().split(" | ").next().unwrap_or_default();
+        let quoted = |(at, part): (usize, &str)| match at % 2 {
+            0 => part.split_whitespace().map(str::to_string).collect(),
+            _ => vec![part.to_string()],
+        };
+        command.split('"').enumerate().flat_map(quoted).collect()
+    }
+
+    #[test]
+    fn every_example_is_a_command() {
+        let train = super::train();
+        let mut count = 0;
+        for text in [EXAMPLES, GENERATE_EXAMPLES, EVAL_EXAMPLES, &train] {
+            for example in text.lines().filter_map(|line| line.strip_prefix("  anemone ")) {
+                let words = words(&format!("anemone {example}"));
+                assert!(Cli::try_parse_from(&words).is_ok(), "{words:?}");
+                count += 1;
+            }
+        }
+        assert!(count >= 20, "{count} examples");
+    }
+
+    #[test]
+    fn help_fits_a_terminal() {
+        let train = super::train();
+        for line in [EXAMPLES, GENERATE_EXAMPLES, EVAL_EXAMPLES, &train].iter().flat_map(|text| text.lines())
+        {
+            // Paragraphs are wrapped by clap; what is indented is laid out by hand.
+            assert!(
+                !line.starts_with("  ") || line.starts_with("  Warm-up") || line.chars().count() <= 80,
+                "{line}"
+            );
+        }
+        Cli::command().debug_assert();
+    }
+}

@@ -245,7 +245,7 @@ fn is_beginning(short: &Constant, long: &Constant) -> bool {
     let (Some(&inner), false) = (short.ty().shape.last(), width == 0) else { return false };
     let strides = long.ty().shape.strides();
     let row = inner * width;
-    let rows = if row == 0 { 0 } else { short.bytes().len() / row };
+    let rows = short.bytes().len().checked_div(row).unwrap_or(0);
     let dims = &short.ty().shape[..short.ty().shape.rank() - 1];
     (0..rows).all(|number| {
         let (mut rest, mut at) = (number, 0);

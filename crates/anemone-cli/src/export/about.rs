@@ -92,8 +92,8 @@ fn iteration(checkpoint: &Checkpoint) -> Result<i32, CliError> {
 fn held_out(checkpoint: &Checkpoint, iteration: i32) -> Vec<(&'static str, String)> {
     let Ok(log) = fs::read_to_string(checkpoint.log_path()) else { return Vec::new() };
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let evaluated = lines.filter(|line| line["iteration"] == iteration && line["held_out"].is_object());
-    let Some(line) = evaluated.last() else { return Vec::new() };
+    let mut evaluated = lines.filter(|line| line["iteration"] == iteration && line["held_out"].is_object());
+    let Some(line) = evaluated.next_back() else { return Vec::new() };
     [("held_out_loss", "loss"), ("held_out_accuracy", "accuracy")]
         .into_iter()
         .filter_map(|(key, name)| Some((key, line["held_out"].get(name)?.to_string())))
