@@ -42,6 +42,9 @@ pub(crate) enum Command {
     /// Write a model in another form
     #[command(after_help = help::CONVERT_EXAMPLES)]
     Convert(ConvertArgs),
+    /// Make a Core ML package of a trained model
+    #[command(after_help = help::EXPORT_EXAMPLES)]
+    Export(Box<ExportArgs>),
     /// Run a Core ML model on arrays or images
     #[command(after_help = help::RUN_EXAMPLES)]
     Run(RunArgs),
@@ -522,4 +525,92 @@ pub(crate) struct ConvertArgs {
     /// Replace what stands there
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+/// `anemone export`.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The folder of a run, or a llama2.c checkpoint (.bin)
+    #[arg(value_name = "DIR|FILE")]
+    pub(crate) model: PathBuf,
+
+    /// The package to write: a name that ends in .mlpackage
+    #[arg(long, short, value_name = "PACKAGE")]
+    pub(crate) output: PathBuf,
+
+    /// Precision of weights and arithmetic; the Neural Engine computes in fp16 only [default: fp16]
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with = "trainable")]
+    pub(crate) dtype: Option<Precision>,
+
+    /// Precision of arrays that go in and come out [default: fp32]
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with = "trainable")]
+    pub(crate) io: Option<Precision>,
+
+    /// Take an image, normalised in the program as in training, in place of a normalised array
+    #[arg(long, conflicts_with_all = ["trainable", "stateful", "lengths"], help_heading = "Image models")]
+    pub(crate) image: bool,
+
+    /// Answer with the class and the probability of each, in place of scores
+    #[arg(long, conflicts_with_all = ["trainable", "stateful", "lengths"], help_heading = "Image models")]
+    pub(crate) classes: bool,
+
+    /// Tokens of the sequence; several for a package that takes any of these [default: the model's longest]
+    #[arg(
+        long,
+        value_name = "N,N",
+        value_delimiter = ',',
+        value_parser = size,
+        conflicts_with = "trainable",
+        help_heading = "Language models"
+    )]
+    pub(crate) lengths: Vec<usize>,
+
+    /// Take one token a call and its position, with keys and values of earlier ones in fp16 states
+    #[arg(long, conflicts_with_all = ["trainable", "lengths"], help_heading = "Language models")]
+    pub(crate) stateful: bool,
+
+    /// Write the training step and the evaluation, to go on with the run elsewhere
+    #[arg(long, help_heading = "Training")]
+    pub(crate) trainable: bool,
+
+    /// Carry weights, moments and counters from step to step as inputs and outputs in place of states
+    #[arg(long, requires = "trainable", help_heading = "Training")]
+    pub(crate) arrays: bool,
+
+    /// Who made the model
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true,
+        help_heading = "Metadata"
+    )]
+    pub(crate) author: String,
+
+    /// Under which licence
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true,
+        help_heading = "Metadata"
+    )]
+    pub(crate) license: String,
+
+    /// What it does [default: a sentence about the run]
+    #[arg(long, value_name = "TEXT", help_heading = "Metadata")]
+    pub(crate) description: Option<String>,
+
+    /// Replace a package that stands there
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// Precisions of a package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Precision {
+    /// Single precision
+    Fp32,
+    /// Half precision
+    Fp16,
 }

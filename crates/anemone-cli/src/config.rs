@@ -2,6 +2,7 @@
 
 use crate::args::{AugmentName, Task};
 use crate::error::CliError;
+use anemone::nn::Module;
 use anemone::nn::models::{CifarCnn, Llama, Mlp};
 use anemone::nn::train::{Checkpoint, Model, TrainOptions};
 use serde::{Deserialize, Serialize};
@@ -127,6 +128,15 @@ impl ModelConfig {
             ModelConfig::Llama(model) => model,
             ModelConfig::CifarCnn(model) => model,
             ModelConfig::Mlp(model) => model,
+        }
+    }
+
+    /// The network alone, for image models.
+    pub(crate) fn classifier(&self) -> Option<&dyn Module> {
+        match self {
+            ModelConfig::Llama(_) => None,
+            ModelConfig::CifarCnn(model) => Some(model),
+            ModelConfig::Mlp(model) => Some(model),
         }
     }
 

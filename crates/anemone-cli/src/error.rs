@@ -2,6 +2,7 @@
 
 use anemone::ModelError;
 use anemone::arrays::ArrayError;
+use anemone::export::ExportError;
 use anemone::nn::NnError;
 use anemone::nn::data::DataError;
 use anemone::nn::tokenizer::TokenizerError;
@@ -124,6 +125,12 @@ impl From<ModelError> for CliError {
 
 impl From<anemone::mlpackage::Error> for CliError {
     fn from(error: anemone::mlpackage::Error) -> CliError {
+        CliError::failed(error.to_string())
+    }
+}
+
+impl From<ExportError> for CliError {
+    fn from(error: ExportError) -> CliError {
         CliError::failed(error.to_string())
     }
 }

@@ -17,6 +17,7 @@ Examples:
   anemone train --resume runs/stories               go on after Ctrl-C or a kill
   anemone run model.mlpackage --input in.npz        a Core ML model, anywhere
   anemone inspect model.mlpackage                   what it is made of
+  anemone export runs/cifar -o s.mlpackage          a Core ML package of it
 
 Each command's --help has more.
 
@@ -74,6 +75,70 @@ Examples:
   anemone eval runs/stories --data other.txt     on a text of your own
   anemone eval runs/stories --json | jq .loss";
 
+/// Below the options of `anemone inspect`.
+pub(crate) const INSPECT_EXAMPLES: &str = "\
+Examples:
+  anemone inspect model.mlpackage              features, ops, the largest weights
+  anemone inspect model.mlpackage --mil        its program as MIL text
+  anemone inspect model.mlmodelc --json | jq .weights";
+
+/// Below the options of `anemone verify`.
+pub(crate) const VERIFY_EXAMPLES: &str = "\
+Examples:
+  anemone verify model.mlpackage               every fault; exit code 1 if any
+  anemone verify kernel.mil --json | jq .faults";
+
+/// Below the options of `anemone diff`.
+pub(crate) const DIFF_EXAMPLES: &str = "\
+Examples:
+  anemone diff before.mlpackage after.mlpackage
+                                               exit code 1 if they differ
+  anemone diff a.mlpackage b.mil --json | jq .weights";
+
+/// Below the options of `anemone convert`.
+pub(crate) const CONVERT_EXAMPLES: &str = "\
+Examples:
+  anemone convert model.mlpackage model.mil    text, and model.weights.bin
+  anemone convert model.mil model.mlpackage    and back
+  anemone convert model.mlmodelc model.mlpackage --force";
+
+/// Below the options of `anemone export`.
+pub(crate) const EXPORT_EXAMPLES: &str = "\
+Examples:
+  anemone export runs/cifar -o shapes.mlpackage --image --classes
+                                               picture in, label out
+  anemone export runs/stories -o stories.mlpackage
+                                               tokens in, scores out, fp16
+  anemone export runs/stories -o stories.mlpackage --lengths 32,64,128
+  anemone export runs/stories -o writer.mlpackage --stateful
+                                               a token a call, cache in states
+  anemone export stories15M.bin -o stories15m.mlpackage --dtype fp32
+                                               a llama2.c checkpoint
+  anemone export runs/mlp -o learner.mlpackage --trainable
+                                               the whole training step
+
+--trainable keeps every weight, moment and counter in a state. States begin at zeros; as long as the state `iteration` is 0 \
+the checkpoint's values count instead, so the first step goes on where the run stopped. Core ML's own converter accepts fp16 \
+states only, and these are fp32 and int32: with --arrays they go out as NAME_out and come in again as NAME instead (zeros \
+at first), which every Core ML takes.";
+
+/// Below the options of `anemone run`.
+pub(crate) const RUN_EXAMPLES: &str = "\
+Examples:
+  anemone run model.mlpackage --input in.npz   a summary of every output
+  anemone run model.mlpackage --input in.npz --output out.npz
+                                               every output, by name
+  anemone run classifier.mlpackage --input cat.png
+                                               an image, for an image input
+  anemone run model.mlpackage --input ids=ids.npy,mask=mask.npy
+                                               one file for each input
+  anemone run decoder.mlpackage --input 0.npz --input 1.npz
+                                               in order; states carry over
+  anemone run model.mlpackage --function prefill --input in.npz
+
+Inputs are matched by name; an .npy or an image needs no name where the model has one input. Integers and floats are \
+converted where nothing is lost but precision. Flexible shapes are bound to those of the arrays.";
+
 #[cfg(test)]
 mod tests {
     use super::{EVAL_EXAMPLES, EXAMPLES, GENERATE_EXAMPLES};
@@ -118,47 +183,3 @@ mod tests {
         Cli::command().debug_assert();
     }
 }
-
-/// Below the options of `anemone inspect`.
-pub(crate) const INSPECT_EXAMPLES: &str = "\
-Examples:
-  anemone inspect model.mlpackage              features, ops, the largest weights
-  anemone inspect model.mlpackage --mil        its program as MIL text
-  anemone inspect model.mlmodelc --json | jq .weights";
-
-/// Below the options of `anemone verify`.
-pub(crate) const VERIFY_EXAMPLES: &str = "\
-Examples:
-  anemone verify model.mlpackage               every fault; exit code 1 if any
-  anemone verify kernel.mil --json | jq .faults";
-
-/// Below the options of `anemone diff`.
-pub(crate) const DIFF_EXAMPLES: &str = "\
-Examples:
-  anemone diff before.mlpackage after.mlpackage
-                                               exit code 1 if they differ
-  anemone diff a.mlpackage b.mil --json | jq .weights";
-
-/// Below the options of `anemone convert`.
-pub(crate) const CONVERT_EXAMPLES: &str = "\
-Examples:
-  anemone convert model.mlpackage model.mil    text, and model.weights.bin
-  anemone convert model.mil model.mlpackage    and back
-  anemone convert model.mlmodelc model.mlpackage --force";
-
-/// Below the options of `anemone run`.
-pub(crate) const RUN_EXAMPLES: &str = "\
-Examples:
-  anemone run model.mlpackage --input in.npz   a summary of every output
-  anemone run model.mlpackage --input in.npz --output out.npz
-                                               every output, by name
-  anemone run classifier.mlpackage --input cat.png
-                                               an image, for an image input
-  anemone run model.mlpackage --input ids=ids.npy,mask=mask.npy
-                                               one file for each input
-  anemone run decoder.mlpackage --input 0.npz --input 1.npz
-                                               in order; states carry over
-  anemone run model.mlpackage --function prefill --input in.npz
-
-Inputs are matched by name; an .npy or an image needs no name where the model has one input. Integers and floats are \
-converted where nothing is lost but precision. Flexible shapes are bound to those of the arrays.";

@@ -8,6 +8,7 @@ mod device;
 mod diff;
 mod error;
 mod eval;
+mod export;
 mod folder;
 mod generate;
 mod help;
@@ -61,6 +62,7 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Verify(args) => verify::verify(&args, &mut Output::new(cli.json, false)),
         Command::Diff(args) => diff::diff(&args, &mut Output::new(cli.json, false)),
         Command::Convert(args) => convert::convert(&args, &mut Output::new(cli.json, false)),
+        Command::Export(args) => export::export(&args, &mut Output::new(cli.json, false)),
         Command::Run(args) => run::run(&args, &mut Output::new(cli.json, false)),
     }
 }

@@ -15,7 +15,7 @@ pub mod gemm;
 mod isa;
 mod kernels;
 
-pub use engine::{CpuExecutable, StepTime, Support, specialize, support};
+pub use engine::{CpuExecutable, StepTime, Support, fold_constants, specialize, support};
 
 use anemone_runtime::{Backend, CompileError, CompileOptions, Executable};
 use mil::{Function, Verified};

@@ -5,6 +5,7 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod data;
+pub mod deploy;
 mod error;
 mod file;
 pub mod generate;

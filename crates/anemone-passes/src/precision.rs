@@ -7,12 +7,12 @@
 //! Compressed weights stay compressed: their scales and tables are rounded, as in programs that coremltools converts to
 //! `fp16`, so that ops which take constants still get some. (A scale below 6e-5 loses digits that way.)
 
+use crate::rewrite::{self, Replacements};
 use half::f16;
 use mil::{
     Arg, BuildError, Constant, DataType, Def, Effect, Family, Function, FunctionBuilder, OpView, Operation,
     ValueId,
 };
-use std::collections::HashMap;
 
 /// What stays in `fp32`.
 pub struct PrecisionOptions<'a> {
@@ -37,7 +37,6 @@ pub fn to_fp16(function: &Function, options: &PrecisionOptions<'_>) -> Result<Fu
         builder: FunctionBuilder::new(function.name.clone(), function.opset),
         full: vec![None; function.values.len()],
         half: vec![None; function.values.len()],
-        constants: HashMap::new(),
     };
     for &input in &function.inputs {
         let name = function.display_name(input);
@@ -67,7 +66,6 @@ struct Lowering<'a> {
     full: Vec<Option<ValueId>>,
     /// The value in `fp16`, once made.
     half: Vec<Option<ValueId>>,
-    constants: HashMap<ValueId, ValueId>,
 }
 
 impl Lowering<'_> {
@@ -98,6 +96,9 @@ impl Lowering<'_> {
             self.half[output.index()] = source.ok().transpose()?;
         }
         for (&old, new) in operation.outputs.iter().zip(results) {
+            if let Some(name) = &self.source.value(old).name {
+                self.builder.name(new, name.clone());
+            }
             let lowered =
                 self.source.dtype(old) == DataType::Fp32 && self.builder.dtype(new) == DataType::Fp16;
             let table = if lowered { &mut self.half } else { &mut self.full };
@@ -110,12 +111,21 @@ impl Lowering<'_> {
         if lower && self.source.dtype(id) == DataType::Fp32 { self.half(id) } else { self.full(id) }
     }
 
+    /// A constant in either precision, under the name of the original.
+    fn constant(&mut self, of: ValueId, constant: Constant) -> ValueId {
+        let id = self.builder.constant(constant);
+        if let Some(name) = &self.source.value(of).name {
+            self.builder.name(id, name.clone());
+        }
+        id
+    }
+
     fn full(&mut self, id: ValueId) -> Result<ValueId, BuildError> {
         if let Some(value) = self.full[id.index()] {
             return Ok(value);
         }
         let value = match (&self.source.value(id).def, self.half[id.index()]) {
-            (Def::Const(constant), _) => self.builder.constant(constant.clone()),
+            (Def::Const(constant), _) => self.constant(id, constant.clone()),
             (_, Some(half)) => self.builder.cast(half, DataType::Fp32)?,
             // A verified function defines values before their use, so one of the two exists.
             (_, None) => id,
@@ -130,7 +140,7 @@ impl Lowering<'_> {
         }
         let narrowed = self.source.constant(id).and_then(narrow);
         let value = match narrowed {
-            Some(constant) => *self.constants.entry(id).or_insert_with(|| self.builder.constant(constant)),
+            Some(constant) => self.constant(id, constant),
             None => {
                 let full = self.full(id)?;
                 self.builder.cast(full, DataType::Fp16)?
@@ -139,6 +149,40 @@ impl Lowering<'_> {
         self.half[id.index()] = Some(value);
         Ok(value)
     }
+}
+
+/// Makes `fp32` inputs and outputs of a function `fp16`, those of `keep` excepted: callers then hand over and get half the
+/// bytes. What the function computes with stays as it is, but for the rounding.
+///
+/// # Errors
+/// When the function is not static.
+pub fn io_to_fp16(function: &Function, keep: &dyn Fn(&str) -> bool) -> Result<Function, BuildError> {
+    function.require_static()?;
+    let mut source = function.clone();
+    let mut replacements = Replacements::new(&source);
+    let ops = std::mem::take(&mut source.body.ops);
+    let single = |id: ValueId| {
+        function.dtype(id) == DataType::Fp32
+            && !function.ty(id).is_state()
+            && !keep(&function.display_name(id))
+    };
+    let inputs: Vec<ValueId> = function.inputs.iter().copied().filter(|&id| single(id)).collect();
+    for &input in &inputs {
+        source.values[input.index()].ty = function.tensor(input).with_dtype(DataType::Fp16).into();
+    }
+    let mut builder = FunctionBuilder::resume(source);
+    for &input in &inputs {
+        let wide = builder.cast(input, DataType::Fp32)?;
+        replacements.set(input, wide);
+    }
+    for operation in ops {
+        builder = rewrite::append(builder, rewrite::replaced(operation, &replacements))?;
+    }
+    for &output in function.body.outputs.iter().filter(|&&id| single(id)) {
+        let half = builder.cast(output, DataType::Fp16)?;
+        replacements.set(output, half);
+    }
+    rewrite::finish(builder, function, &replacements)
 }
 
 /// A constant rounded to `fp16`; values beyond its range become the largest finite ones, so that masks of

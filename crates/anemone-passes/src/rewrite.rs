@@ -1,6 +1,6 @@
 //! Small tools that passes share: replacing values, dropping what nothing uses.
 
-use mil::{Effect, Function, Value, ValueId};
+use mil::{BuildError, Effect, Function, FunctionBuilder, Operation, Value, ValueId};
 
 /// Follows replacements: `map[v]` is the value to use for `v` (itself when not replaced).
 pub(crate) struct Replacements {
@@ -20,6 +20,40 @@ impl Replacements {
     pub(crate) fn set(&mut self, old: ValueId, new: ValueId) {
         self.map[old.index()] = self.get(new);
     }
+}
+
+/// Appends an operation that exists already to a function under construction. Everything moves, nothing is copied.
+pub(crate) fn append(builder: FunctionBuilder, operation: Operation) -> Result<FunctionBuilder, BuildError> {
+    let mut function = builder.finish(&[])?;
+    function.body.ops.push(operation);
+    Ok(FunctionBuilder::resume(function))
+}
+
+/// Ends a rewritten function with the outputs of `source`: under their old names where something else stands for them.
+pub(crate) fn finish(
+    mut builder: FunctionBuilder,
+    source: &Function,
+    replacements: &Replacements,
+) -> Result<Function, BuildError> {
+    let mut outputs = Vec::with_capacity(source.body.outputs.len());
+    for &original in &source.body.outputs {
+        let value = replacements.get(original);
+        outputs.push(match value == original {
+            true => value,
+            false => builder.op("identity").arg("x", value).named(source.display_name(original)).one()?,
+        });
+    }
+    let mut function = builder.finish(&outputs)?;
+    remove_dead(&mut function);
+    Ok(compact(&function))
+}
+
+/// The same operation on what now stands for its operands.
+pub(crate) fn replaced(mut operation: Operation, replacements: &Replacements) -> Operation {
+    for id in operation.args.iter_mut().flat_map(|arg| arg.values_mut()) {
+        *id = replacements.get(*id);
+    }
+    operation
 }
 
 /// Removes operations whose outputs nothing uses and that write no state.

@@ -1,9 +1,10 @@
 //! Simplification: values that are copies of others, operations computed twice, operations that nothing uses.
 //!
-//! No rewrite here changes a result by a single bit; rewrites that would (`x * 0`, reordering sums) are left out.
+//! No rewrite here changes a result by a single bit (but for the payload of a NaN); rewrites that would (`x * 0`, reordering
+//! sums) are left out.
 
 use crate::rewrite::{Replacements, remove_dead};
-use mil::{Arg, Constant, Effect, Function, OpView, Operation, ValueId};
+use mil::{Arg, Constant, DataType, Effect, Function, OpView, Operation, ValueId};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -55,16 +56,22 @@ fn constant_hash(constant: &Constant) -> u64 {
 fn merge(function: &mut Function) {
     let mut replacements = Replacements::new(function);
     let mut seen: HashMap<u64, Vec<usize>> = HashMap::new();
+    // What casts to `fp32` were made from, where that is `fp16`.
+    let mut widened: HashMap<ValueId, ValueId> = HashMap::new();
     let mut kept: Vec<Operation> = Vec::with_capacity(function.body.ops.len());
     for mut operation in std::mem::take(&mut function.body.ops) {
         for id in operation.args.iter_mut().flat_map(|arg| arg.values_mut()) {
             *id = replacements.get(*id);
         }
         // A constant in the place of a computed value would be held to what the op asks of constants.
-        let source = copy_of(&function.view(&operation));
+        let view = function.view(&operation);
+        let source = copy_of(&view).or_else(|| narrowed_again(&view, &widened));
         if let Some(source) = source.filter(|&source| function.constant(source).is_none()) {
             replacements.set(operation.outputs[0], source);
             continue;
+        }
+        if let Some(source) = widening(&view) {
+            widened.insert(operation.outputs[0], source);
         }
         if operation.op.effect == Effect::Pure {
             let same = seen.entry(operation_hash(&operation)).or_default();
@@ -112,6 +119,18 @@ fn copy_of(op: &OpView<'_>) -> Option<ValueId> {
     }
 }
 
+/// What is cast from `fp16` to `fp32` here.
+fn widening(op: &OpView<'_>) -> Option<ValueId> {
+    let x = op.value("x").filter(|&x| op.function.dtype(x) == DataType::Fp16)?;
+    (op.name() == "cast" && op.output(0).dtype == DataType::Fp32).then_some(x)
+}
+
+/// The `fp16` value that is cast back from `fp32` here: nothing was lost on the way.
+fn narrowed_again(op: &OpView<'_>, widened: &HashMap<ValueId, ValueId>) -> Option<ValueId> {
+    let source = widened.get(&op.value("x")?).copied()?;
+    (op.name() == "cast" && op.output(0).dtype == DataType::Fp16).then_some(source)
+}
+
 fn operation_hash(operation: &Operation) -> u64 {
     let mut hasher = DefaultHasher::new();
     operation.op.name.hash(&mut hasher);
@@ -121,4 +140,28 @@ fn operation_hash(operation: &Operation) -> u64 {
 
 fn equal(a: &Operation, b: &Operation) -> bool {
     a.op == b.op && a.args == b.args && a.blocks.is_empty() && b.blocks.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::simplify;
+    use mil::{BuildError, DataType, FunctionBuilder, Opset, TensorType};
+
+    #[test]
+    fn only_casts_that_lose_nothing_cancel() -> Result<(), BuildError> {
+        for (ty, left) in [(TensorType::fp16([2]), 0), (TensorType::fp32([2]), 2)] {
+            let mut f = FunctionBuilder::new("main", Opset::Ios18);
+            let other = if ty.dtype == DataType::Fp16 { DataType::Fp32 } else { DataType::Fp16 };
+            let dtype = ty.dtype;
+            let x = f.input("x", ty)?;
+            let y = f.cast(x, other)?;
+            let y = f.cast(y, dtype)?;
+            let y = f.unary("relu", y)?;
+            let mut function = f.finish(&[y])?;
+            simplify(&mut function);
+            let casts = function.body.ops.iter().filter(|operation| operation.op.name == "cast").count();
+            assert_eq!(casts, left, "{dtype}");
+        }
+        Ok(())
+    }
 }

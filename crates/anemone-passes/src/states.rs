@@ -92,13 +92,17 @@ fn freeze_function(
     rebuild(function)
 }
 
-enum Role {
+/// What an operation does to states.
+pub(crate) enum Role {
+    /// Reads this one.
     Read(ValueId),
+    /// Stores the second value in the first.
     Write(ValueId, ValueId),
+    /// Nothing.
     Other,
 }
 
-fn role(function: &Function, operation: &Operation) -> Role {
+pub(crate) fn role(function: &Function, operation: &Operation) -> Role {
     let view = function.view(operation);
     match (view.name(), view.value("input"), view.value("state"), view.value("value")) {
         ("read_state", Some(state), ..) => Role::Read(state),

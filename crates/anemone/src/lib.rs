@@ -22,6 +22,7 @@
 
 pub mod arrays;
 mod device;
+pub mod export;
 mod model;
 
 pub use anemone_cpu as cpu;

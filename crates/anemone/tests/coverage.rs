@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 const PROOFS: &[(&str, &str)] = &[
     ("classify", "`anemone/tests/model.rs`"),
     ("cond", "`anemone-cpu/tests/interpret.rs`"),
+    ("conv_quantized", "`anemone-cpu/tests/compressed.rs`"),
     ("coreml_update_state", "`anemone-cpu/tests/states.rs`"),
     ("list_gather", "`anemone-cpu/tests/interpret.rs`"),
     ("list_length", "`anemone-cpu/tests/interpret.rs`"),
@@ -25,12 +26,14 @@ const PROOFS: &[(&str, &str)] = &[
     ("list_scatter", "`anemone-cpu/tests/interpret.rs`"),
     ("list_write", "`anemone-cpu/tests/interpret.rs`"),
     ("make_list", "`anemone-cpu/tests/interpret.rs`"),
+    ("non_maximum_suppression", "`anemone-cpu` unit tests (`kernels/tensor_operation/suppression.rs`)"),
     ("non_zero", "`anemone-cpu/tests/interpret.rs`"),
     ("random_bernoulli", "`anemone-cpu` unit tests (`kernels/random.rs`)"),
     ("random_categorical", "`anemone-cpu` unit tests (`kernels/random.rs`)"),
     ("random_normal", "`anemone-cpu` unit tests (`kernels/random.rs`)"),
     ("random_uniform", "`anemone-cpu` unit tests (`kernels/random.rs`)"),
     ("read_state", "`anemone-cpu/tests/states.rs`"),
+    ("reshape_like", "`mil/tests/ops`; a view"),
     ("while_loop", "`anemone-cpu/tests/interpret.rs`"),
 ];
 
@@ -38,7 +41,7 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Golden cases by op, values and gradients.
+/// Golden cases by op, values and gradients. Those of `values` are programs, which count for every op in them.
 fn golden_cases() -> BTreeMap<String, (usize, usize)> {
     let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     for entry in fs::read_dir(repository().join("tests/golden/ops")).unwrap() {
@@ -48,6 +51,16 @@ fn golden_cases() -> BTreeMap<String, (usize, usize)> {
             let count = counts.entry(case["op"].as_str().unwrap().to_string()).or_default();
             count.0 += 1;
             count.1 += usize::from(case["grads"].as_object().is_some_and(|grads| !grads.is_empty()));
+        }
+    }
+    for entry in fs::read_dir(repository().join("tests/golden/values")).unwrap() {
+        let file = File::open(entry.unwrap().path()).unwrap();
+        let golden: Value = serde_json::from_reader(GzDecoder::new(file)).unwrap();
+        for case in golden["cases"].as_array().unwrap() {
+            let program: anemone::mil::Program = case["text"].as_str().unwrap().parse().unwrap();
+            for operation in &program.functions[0].body.ops {
+                counts.entry(operation.op.declaration().name.to_string()).or_default().0 += 1;
+            }
         }
     }
     counts
@@ -105,6 +118,7 @@ fn differentiated(op: Op) -> String {
     match rule(op) {
         Rule::Vjp(_) => "yes".into(),
         Rule::NoGradient(reason) => format!("none: {reason}"),
+        Rule::Refused(reason) => format!("no: {reason}"),
         Rule::Missing => String::new(),
     }
 }
@@ -115,7 +129,7 @@ fn page() -> String {
     let mut page = String::from(
         "# Ops\n\nMade from the tables by `ANEMONE_BLESS=1 cargo test -p anemone --test coverage`; a test fails when it is stale. \
          Every op is declared and inferred (`crates/mil/src/ops`). *Golden*: cases with values (and gradients) by PyTorch, NumPy or \
-         coremltools in `tests/golden/ops`, run in strict and fused mode. *Judged*: programs that coremltools builds, with results by an \
+         coremltools in `tests/golden`, run in strict and fused mode. *Judged*: programs that coremltools builds, with results by an \
          independent library (`tools/coremltools`).\n",
     );
     let mut families: Vec<(Family, Vec<Op>)> = Vec::new();

@@ -98,6 +98,7 @@ fn functions() {
         "program(1.3) { func f<ios18>(fp32 x) [Flexible = [1¦",
         "expected `]`, but found the end of the text",
     );
+    check("program(1.3) { func f<ios18>(fp32 x) ¦] { } -> (x); }", "expected `{`, but found `]`");
 }
 
 #[test]

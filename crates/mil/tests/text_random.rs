@@ -219,7 +219,9 @@ fn check_round_trip(program: Program) {
 
 #[test]
 fn random_programs_survive() {
-    let ops: Vec<Op> = Op::all().collect();
+    // Lists and blocks have texts of their own among the tests of control flow.
+    let ops: Vec<Op> =
+        Op::all().filter(|op| op.family != mil::Family::ControlFlow || op.name == "select").collect();
     let mut covered = BTreeSet::new();
     for seed in 0..30 {
         let opset = Opset::ALL[seed as usize % 4];

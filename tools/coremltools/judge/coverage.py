@@ -1,5 +1,7 @@
 """What the cases cover, counted in the programs themselves: ops by opset definition and dtype, against coremltools' registry."""
 
+import json
+import os
 from collections import Counter, defaultdict
 
 from . import package
@@ -105,6 +107,12 @@ def report(cases, whole):
         print(f"without a case: {name}: {reason}")
     if not whole:
         return 0
+    # For the op page of the documentation, under the names that the op table has.
+    programs = {name: sum(by_opset[(name, v)] for v in VERSION.values()) for name in names}
+    programs["coreml_update_state"] = programs.pop("write_state")
+    with open(os.path.join(os.path.dirname(__file__), "..", "cases.json"), "w") as file:
+        json.dump({name: count for name, count in sorted(programs.items()) if count}, file, indent=1)
+        file.write("\n")
     for gap in gaps:
         print(f"GAP {gap}")
     return 1 if gaps else 0

@@ -44,7 +44,7 @@ pub(super) struct Alone {
 enum Compiled {
     /// The operand with this index, under another shape.
     View(usize),
-    Step(Step),
+    Step(Box<Step>),
 }
 
 impl Alone {
@@ -81,7 +81,7 @@ impl Alone {
         function.body.ops.push(single);
         let graph = Graph::new(&function);
         let work = match graph.ops.first() {
-            Some(&op) => Compiled::Step(step::single(&graph, op)?),
+            Some(&op) => Compiled::Step(Box::new(step::single(&graph, op)?)),
             // Operands were numbered in order, so the root of the view is the index of its operand.
             None => Compiled::View(graph.root(function.body.ops[0].outputs[0]).index()),
         };

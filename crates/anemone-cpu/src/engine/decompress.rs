@@ -38,7 +38,7 @@ impl Pass<'_> {
             operation.blocks = blocks.into_iter().map(|inner| self.block(inner)).collect::<Result<_, _>>()?;
             if operation.op.family == Family::Constexpr {
                 self.constants(&operation, &mut kept)?;
-            } else if operation.op.declaration().name == "conv_quantized" {
+            } else if operation.op.declaration().name == quantized_conv::OP {
                 let conv = quantized_conv::expand(self.function, &operation, &mut kept)?;
                 kept.push(conv);
             } else {

@@ -9,6 +9,19 @@ use mil::{Constant, Def, Effect, Function, OpView, Param};
 /// that folding `fill` or `tile` does not trade a cheap loop for megabytes of constants.
 pub(super) const SMALL_BYTES: usize = 64 * 1024;
 
+/// Computes once what a static function would compute from constants alone in every run: for programs that go elsewhere. What
+/// runs here is folded when it is compiled, to the same bits.
+///
+/// # Errors
+/// When the function is not static.
+pub fn fold_constants(function: &mut Function) -> Result<(), CompileError> {
+    function.require_static().map_err(|error| CompileError::Pass(error.to_string()))?;
+    fold(function)?;
+    anemone_passes::simplify(function);
+    *function = anemone_passes::compact(function);
+    Ok(())
+}
+
 /// Replaces operations whose operands are all constants by their results.
 pub(crate) fn fold(function: &mut Function) -> Result<(), CompileError> {
     let operations = std::mem::take(&mut function.body.ops);

@@ -22,6 +22,10 @@ enum Held {
     List(List),
 }
 
+/// Compiled operations by address of the operation, which stays where it is: for each tuple of operand types that it met,
+/// the newest last.
+type CompiledOperations = HashMap<usize, Vec<(Vec<TensorType>, Arc<Alone>)>>;
+
 /// A function that is interpreted.
 pub(crate) struct Interpreter {
     function: Function,
@@ -29,8 +33,7 @@ pub(crate) struct Interpreter {
     outputs: Vec<Feature>,
     states: States,
     pool: Arc<ThreadPool>,
-    /// Compiled operations by address of the operation, which stays where it is; newest last.
-    compiled: HashMap<usize, Vec<(Vec<TensorType>, Arc<Alone>)>>,
+    compiled: CompiledOperations,
     /// By address of an operation: values that nothing uses after it in its block.
     last_uses: HashMap<usize, Vec<ValueId>>,
 }
@@ -46,7 +49,7 @@ impl Interpreter {
         }
         for &id in &function.body.outputs {
             let ty = function.ty(id);
-            if !ty.as_tensor().is_some_and(|tensor| tensor.dtype != mil::DataType::String) {
+            if ty.as_tensor().is_none_or(|tensor| tensor.dtype == mil::DataType::String) {
                 return Err(CompileError::Pass(format!(
                     "output `{}` is {ty}; the CPU returns tensors of numbers (a classifier's label and dictionary are \
                      made from its probabilities)",
@@ -136,7 +139,7 @@ impl Executable for Interpreter {
 /// One run.
 struct Run<'a> {
     function: &'a Function,
-    compiled: &'a mut HashMap<usize, Vec<(Vec<TensorType>, Arc<Alone>)>>,
+    compiled: &'a mut CompiledOperations,
     last_uses: &'a HashMap<usize, Vec<ValueId>>,
     held: Vec<Option<Held>>,
     states: &'a mut BTreeMap<String, Tensor>,

@@ -17,6 +17,7 @@ mod step;
 mod support;
 
 pub use executable::{CpuExecutable, StepTime};
+pub use fold::fold_constants;
 pub use specialize::specialize;
 pub use support::{Support, support};
 

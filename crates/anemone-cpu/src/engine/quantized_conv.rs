@@ -13,6 +13,9 @@ use mil::{
     TensorType, Type, Value, ValueId,
 };
 
+/// The op that is expanded.
+pub(super) const OP: &str = "conv_quantized";
+
 /// The `conv` in place of a `conv_quantized`; what it needs before itself goes to `before`.
 pub(super) fn expand(
     function: &mut Function,

@@ -7,8 +7,8 @@
 use super::fold;
 use anemone_runtime::CompileError;
 use mil::{
-    Arg, Block, Constant, Def, Effect, Function, InferError, OpView, Operation, Shape, Type, Value, ValueId,
-    infer_operation,
+    Arg, Block, Constant, DataType, Def, Effect, Function, InferError, OpView, Operation, Shape, Type, Value,
+    ValueId, infer_operation,
 };
 use std::collections::BTreeMap;
 
@@ -187,7 +187,7 @@ impl Binder<'_> {
                 .map(|shape| vec![Constant::ints(&shape.to_i32())]));
         }
         let constant = new.op.effect == Effect::Pure
-            && self.bound.ty(new.outputs[0]).as_tensor().is_some()
+            && new.outputs.iter().all(|&id| is_number(self.bound.ty(id)))
             && new.uses().all(|id| self.bound.constant(id).is_some());
         let to: usize = new
             .outputs
@@ -197,4 +197,9 @@ impl Binder<'_> {
             .sum();
         if constant && to <= fold::SMALL_BYTES { fold::evaluate(&view) } else { Ok(None) }
     }
+}
+
+/// What a kernel can give: a tensor, and not of strings.
+fn is_number(ty: &Type) -> bool {
+    ty.as_tensor().is_some_and(|tensor| tensor.dtype != DataType::String)
 }

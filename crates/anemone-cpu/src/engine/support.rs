@@ -36,6 +36,9 @@ pub fn support(op: Op) -> Option<Support> {
     if elementwise::is_elementwise(name) {
         return Some(Support::Elementwise);
     }
+    if name == super::quantized_conv::OP {
+        return kernels::find("conv").map(|_| Support::Kernel);
+    }
     let how = if op.family == Family::Constexpr { Support::Compiling } else { Support::Kernel };
     kernels::find(name).map(|_| how)
 }

@@ -197,8 +197,8 @@ fn int_log_sum_exp(op: &OpView<'_>) -> Result<Lowered, InferError> {
             let runs = (0..layout.reduced.count()).map(|run| start + layout.reduced.offset(run));
             let values = || runs.clone().flat_map(|start| &input[start..start + run]).map(|&x| f64::from(x));
             let max = values().fold(f64::NEG_INFINITY, f64::max);
-            let sum: f64 = values().map(|x| (x - max).exp()).sum();
-            out[0] = (max + sum.ln()) as i32;
+            let sum: f64 = values().map(|x| libm::exp(x - max)).sum();
+            out[0] = (max + libm::log(sum)) as i32;
         });
         Ok(())
     }))

@@ -63,6 +63,8 @@ pub enum Rule {
     Vjp(Vjp),
     /// The derivative is zero or there is none to speak of, for the reason told: gradients stop here.
     NoGradient(&'static str),
+    /// Functions with this op are not differentiated, for the reason told: that is an error.
+    Refused(&'static str),
     /// The op has a derivative, but no rule yet: differentiating through it is an error.
     Missing,
 }
@@ -73,11 +75,16 @@ pub fn rule(op: Op) -> Rule {
     table.iter().find(|(name, _)| *name == op.name).map_or(Rule::Missing, |&(_, rule)| rule)
 }
 
+/// A label is no number; the probabilities behind it are there to be differentiated.
+static CLASSIFY: &[(&str, Rule)] =
+    &[("classify", Rule::NoGradient("labels are no numbers; differentiate the probabilities"))];
+
 /// The rules of a family, by op name.
 fn table(family: Family) -> &'static [(&'static str, Rule)] {
     match family {
         Family::Activation => activation::RULES,
         Family::Constexpr => constexpr::RULES,
+        Family::Classify => CLASSIFY,
         Family::ControlFlow => control_flow::RULES,
         Family::Conv => conv::RULES,
         Family::ElementwiseBinary => elementwise_binary::RULES,

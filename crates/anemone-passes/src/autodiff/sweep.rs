@@ -63,7 +63,7 @@ fn step(
     let value = || operation.outputs.first().map_or_else(String::new, |&id| f.function().display_name(id));
     match rule(operation.op) {
         Rule::NoGradient(_) => Ok(()),
-        Rule::Missing => Err(AutodiffError::MissingRule { op, value: value() }),
+        Rule::Refused(_) | Rule::Missing => Err(AutodiffError::MissingRule { op, value: value() }),
         Rule::Vjp(vjp) => {
             let value = value();
             let mut gradient = Gradient::new(f, operation, outputs, carried, active, cotangents);

@@ -19,6 +19,7 @@ pub(super) static RULES: &[(&str, Rule)] = &[
     ("flatten2d", Vjp(flatten2d)),
     ("identity", Vjp(identity)),
     ("non_maximum_suppression", NoGradient("a choice of boxes; gather what needs a gradient by its indices")),
+    ("non_zero", NoGradient("positions are integers")),
     ("one_hot", CONSTANT),
     ("pad", Vjp(pad)),
     ("range_1d", CONSTANT),

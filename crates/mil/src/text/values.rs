@@ -115,22 +115,16 @@ impl<'s> Reader<'s> {
 
     /// Steps over `[…]` if it comes next, whatever is inside: attributes of functions, which tell what shapes may be bound.
     pub(super) fn skip_attributes(&mut self) -> Parsed<()> {
-        let mut depth = 0usize;
-        loop {
-            match self.token {
+        let mut depth = usize::from(self.skip('[')?);
+        while depth > 0 {
+            match self.advance()? {
                 Token::Mark('[') => depth += 1,
                 Token::Mark(']') => depth -= 1,
                 Token::End => return self.expected("`]`"),
                 _ => {}
             }
-            if depth == 0 && self.token != Token::Mark(']') {
-                return Ok(());
-            }
-            self.advance()?;
-            if depth == 0 {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 
     /// A type: `tensor<fp16, [1, 2]>`, a bare scalar, `state<tensor<…>>`, `list<tensor<…>, 4>` or `dict<string, fp64>`.

@@ -88,7 +88,7 @@ fn sizes_that_cannot_be() {
             "element type",
         ),
         ("upsample_bilinear", "x: fp32[1,4,5]; half_pixel_centers = true", "contradicts `align_corners`"),
-        ("upsample_nearest_neighbor", "x: fp32[1,9223372036854775807,0]; scale_factor_height = 3", "memory"),
+        ("upsample_nearest_neighbor", "x: fp32[1,288230376151711743,1]; scale_factor_height = 3", "memory"),
         (
             "resize",
             "x: fp32[4]; shape = [1, 2]; resized_dims = uint32 1",
@@ -342,7 +342,7 @@ fn any_shapes_and_sizes_are_answered() {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % n
     };
-    let huge = [1 << 31, 1 << 40, 1 << 61, isize::MAX as usize];
+    let huge = [1 << 31, 1 << 40, 1 << 59, isize::MAX as usize / 8];
     let ints = ["0", "1", "2", "5", "-1", "2147483647", "-2147483648"];
     let floats = ["0.5", "2.0", "-1.0", "NaN", "inf", "3e38", "1e-30"];
     let mut taken = std::collections::BTreeMap::new();
@@ -385,8 +385,8 @@ fn any_shapes_and_sizes_are_answered() {
             // A type that memory cannot hold is refused before there is an op.
             let too_large = |text: &str| {
                 let dims = text.split(['[', ']']).nth(1).unwrap_or("").split(", ");
-                dims.filter_map(|dim| dim.parse::<usize>().ok())
-                    .try_fold(4usize, |a, b| a.checked_mul(b))
+                dims.filter_map(|dim| dim.parse::<usize>().ok().filter(|&dim| dim != 0))
+                    .try_fold(8usize, |a, b| a.checked_mul(b))
                     .is_none_or(|bytes| bytes > isize::MAX as usize)
             };
             if !arguments.split(';').any(|argument| argument.contains(": fp32[") && too_large(argument)) {

@@ -240,7 +240,8 @@ fn activations(op: &str) -> Vec<&'static str> {
 
 #[test]
 fn sizes_beyond_memory_are_refused() {
-    let huge = usize::MAX;
+    // The most elements that a shape may count, empty dimensions aside.
+    let huge = isize::MAX as usize / 8;
     // More states than there can be, of weights that take no memory because they have no columns.
     let call = format!(
         "x: fp32[1,{huge},0]; initial_h: fp32[{huge},0]; weight_ih: const fp32[0,0]; weight_hh: const fp32[0,0]"

@@ -114,6 +114,35 @@ pub(super) fn shape(op: &OpView<'_>) -> Result<Lowered, InferError> {
     }))
 }
 
+/// `non_zero`: positions in row-major order. The output was made as long as there are any.
+pub(super) fn non_zero(op: &OpView<'_>) -> Result<Lowered, InferError> {
+    let x = op.tensor("x")?.clone();
+    let at = operand(op, "x")?;
+    Ok(Lowered::new(move |call| {
+        let bytes = call.inputs[at].bytes();
+        let size = x.dtype.size();
+        // All element types are zero where every bit is, but for the sign of floats.
+        let negative_zero: &[u8] = match x.dtype {
+            DataType::Fp32 => &[0, 0, 0, 0x80],
+            DataType::Fp16 => &[0, 0x80],
+            _ => &[],
+        };
+        let set = |element: &[u8]| element.iter().any(|&byte| byte != 0) && element != negative_zero;
+        let strides = x.shape.strides();
+        if strides.is_empty() {
+            return Ok(());
+        }
+        let mut positions = call.outputs[0].slice::<i32>().chunks_exact_mut(strides.len());
+        for (index, _) in bytes.chunks_exact(size.max(1)).enumerate().filter(|(_, element)| set(element)) {
+            let Some(position) = positions.next() else { return Err("`x` changed while it was read".into()) };
+            for ((to, &stride), &dim) in position.iter_mut().zip(&strides).zip(x.shape.iter()) {
+                *to = (index / stride % dim) as i32;
+            }
+        }
+        Ok(())
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use crate::kernels::testing::{Case, Tolerance};
@@ -146,33 +175,4 @@ mod tests {
         let want = [5., -1., -1., -1., -1., 5., -1., -1., -1., 5., -1., -1.];
         case.check(&want, Tolerance::EXACT);
     }
-}
-
-/// `non_zero`: positions in row-major order. The output was made as long as there are any.
-pub(super) fn non_zero(op: &OpView<'_>) -> Result<Lowered, InferError> {
-    let x = op.tensor("x")?.clone();
-    let at = operand(op, "x")?;
-    Ok(Lowered::new(move |call| {
-        let bytes = call.inputs[at].bytes();
-        let size = x.dtype.size();
-        // All element types are zero where every bit is, but for the sign of floats.
-        let negative_zero: &[u8] = match x.dtype {
-            DataType::Fp32 => &[0, 0, 0, 0x80],
-            DataType::Fp16 => &[0, 0x80],
-            _ => &[],
-        };
-        let set = |element: &[u8]| element.iter().any(|&byte| byte != 0) && element != negative_zero;
-        let strides = x.shape.strides();
-        if strides.is_empty() {
-            return Ok(());
-        }
-        let mut positions = call.outputs[0].slice::<i32>().chunks_exact_mut(strides.len());
-        for (index, _) in bytes.chunks_exact(size.max(1)).enumerate().filter(|(_, element)| set(element)) {
-            let Some(position) = positions.next() else { return Err("`x` changed while it was read".into()) };
-            for ((to, &stride), &dim) in position.iter_mut().zip(&strides).zip(x.shape.iter()) {
-                *to = (index / stride % dim) as i32;
-            }
-        }
-        Ok(())
-    }))
 }
