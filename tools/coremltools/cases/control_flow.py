@@ -169,16 +169,6 @@ def loops(f):
 
     each(f, "while_loop", "15 17", "int32", branching, collatz, EXACT, "collatz", n=lit(27), count=lit(0))
 
-    def one_element(mb, v):
-        """The condition is a vector of one element, as Apple's own tests write it."""
-        def body(i, x):
-            return mb.add(x=i, y=v["one"]), mb.mul(x=x, y=v["factor"])
-
-        return mb.while_loop(_cond=lambda i, x: mb.less(x=i, y=v["n"]), _body=body, loop_vars=(v["i"], v["x"]))
-
-    each(f, "while_loop", "15 18", "fp32", one_element, lambda i, n, x, factor: [n, x * factor ** int(n[0])], SUM, "one_element",
-         i=lit([0.0]), n=lit([5.0]), one=lit([1.0]).const, x=normal(3), factor=lit(1.5).const)  # fmt: skip
-
     def newton(mb, v):
         """Until it converges: a loop whose end depends on values alone."""
         def cond(x):
