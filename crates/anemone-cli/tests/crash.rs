@@ -49,9 +49,12 @@ fn survives(name: &str, args: &[&str], save_every: &str, seed: u64) {
     let begin = join(&args, &["--out", "killed"]);
     let config = dir.path().join("killed/config.json");
     let mut dice = Dice(seed);
-    // While it starts: nothing is there yet, or all of it is.
+    // While it starts: nothing is there yet, or all of it is. A little later each time, so that on a fast machine too the
+    // first process to leave anything has the run still before it.
+    let mut patience = 0;
     while !config.exists() {
-        start_and_kill(dir.path(), &begin, 0, 20_000 + dice.below(600_000));
+        patience += 10_000;
+        start_and_kill(dir.path(), &begin, 0, patience + dice.below(10_000));
     }
     let resume = ["train", "--resume", "killed"];
     let mut kills = 0;

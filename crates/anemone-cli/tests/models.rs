@@ -1,0 +1,143 @@
+//! Models in files: told about, checked, run, compared, rewritten.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that goes wrong")]
+
+mod common;
+
+use anemone::arrays::{NamedArray, Npz, write_npz};
+use anemone::mil::TensorType;
+use anemone::runtime::Tensor;
+use common::{refused, succeed};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+fn package(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/packages").join(name);
+    path.to_str().unwrap().to_string()
+}
+
+fn path(dir: &TempDir, name: &str) -> String {
+    dir.path().join(name).to_str().unwrap().to_string()
+}
+
+/// Writes inputs of the loop package: how often, and what to double.
+fn loop_input(dir: &TempDir) -> String {
+    let file = path(dir, "in.npz");
+    let (count, x) = (Tensor::new([1], &[3_i32]).unwrap(), Tensor::new([1, 3], &[1.0_f32; 3]).unwrap());
+    let arrays =
+        [("count".to_string(), NamedArray::Tensor(&count)), ("x".to_string(), NamedArray::Tensor(&x))];
+    write_npz(Path::new(&file), arrays).unwrap();
+    file
+}
+
+#[test]
+fn a_model_is_run_on_arrays() {
+    let dir = TempDir::new().unwrap();
+    let (input, output) = (loop_input(&dir), path(&dir, "out.npz"));
+    let model = package("loop.mlpackage");
+    let text = succeed(dir.path(), &["run", &model, "--input", &input]);
+    assert!(text.contains("tensor<fp32, [1, 3]>") && text.contains("turns"), "{text}");
+    let json = succeed(dir.path(), &["run", &model, "--input", &input, "--output", &output, "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["outputs"]["y"]["shape"], serde_json::json!([1, 3]));
+    let mut npz = Npz::open(Path::new(&output)).unwrap();
+    let y = npz.read("y", &TensorType::fp32([1, 3])).unwrap();
+    assert_eq!(y.to_f32().unwrap()[0] as f64, json["outputs"]["y"]["first"][0]);
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let input = loop_input(&dir);
+    let model = package("loop.mlpackage");
+    refused(
+        dir.path(),
+        &["run", &model],
+        2,
+        "the model needs inputs: count: tensor<int32, [1]>, x: tensor<fp32, [1, 3]>",
+    );
+    refused(dir.path(), &["run", &model, "--input", &path(&dir, "none.npz")], 1, "none.npz");
+    refused(
+        dir.path(),
+        &["run", &model, "--input", &input, "--output", "a.npz", "--output", "b.npz"],
+        2,
+        "2 outputs are named for 1",
+    );
+    refused(
+        dir.path(),
+        &["run", &model, "--function", "train", "--input", &input],
+        1,
+        "has no function `train`; it has: main",
+    );
+    refused(
+        dir.path(),
+        &["run", &package("stateful.mlpackage"), "--input", &input],
+        1,
+        "array `count` is none of the model's inputs",
+    );
+    refused(
+        dir.path(),
+        &["run", &package("layers.mlmodel"), "--input", &input],
+        1,
+        "layer format that came before MIL",
+    );
+    refused(
+        dir.path(),
+        &["run", &package("pipeline.mlmodel"), "--input", &input],
+        1,
+        "a pipeline of several models",
+    );
+    refused(dir.path(), &["inspect", &path(&dir, "none.mlpackage")], 1, "none.mlpackage");
+    refused(dir.path(), &["inspect", dir.path().to_str().unwrap()], 1, "this folder is no model");
+    refused(
+        dir.path(),
+        &["convert", &model, &path(&dir, "model.onnx")],
+        2,
+        "cannot tell the form from this name",
+    );
+    std::fs::write(dir.path().join("bad.mil"), "program(1.0) { func main<ios15>() { x = ").unwrap();
+    refused(dir.path(), &["verify", &path(&dir, "bad.mil")], 1, "line 1");
+}
+
+#[test]
+fn models_are_told_about() {
+    let dir = TempDir::new().unwrap();
+    let text = succeed(dir.path(), &["inspect", &package("palettized_18.mlpackage")]);
+    for part in ["ML Program, specification 9, ios18", "function main", "constexpr_lut_to_dense", "weights"] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    let json = succeed(dir.path(), &["inspect", &package("multifunction.mlpackage"), "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["functions"].as_array().unwrap().len(), 2);
+    let mil = succeed(dir.path(), &["inspect", &package("perceptron.mlpackage"), "--mil"]);
+    assert!(mil.starts_with("program(1.") && mil.contains("BLOBFILE"), "{mil}");
+    let text = succeed(dir.path(), &["verify", &package("ranges.mlpackage")]);
+    assert!(text.contains("valid, 1 function, 3 operations") && text.contains("interpreted"), "{text}");
+}
+
+#[test]
+fn every_golden_package_survives_text_and_back() {
+    let dir = TempDir::new().unwrap();
+    let packages = std::fs::read_dir(package("")).unwrap().map(|entry| entry.unwrap().path());
+    let packages: Vec<PathBuf> =
+        packages.filter(|path| path.extension().is_some_and(|extension| extension == "mlpackage")).collect();
+    assert!(packages.len() > 20);
+    for package in packages {
+        let name = package.file_stem().unwrap().to_str().unwrap();
+        let original = package.to_str().unwrap();
+        let (text, back) = (path(&dir, &format!("{name}.mil")), path(&dir, &format!("{name}.mlpackage")));
+        succeed(dir.path(), &["convert", original, &text]);
+        refused(dir.path(), &["convert", original, &text], 1, "exists already");
+        succeed(dir.path(), &["convert", original, &text, "--force"]);
+        succeed(dir.path(), &["verify", &text]);
+        succeed(dir.path(), &["convert", original, &back]);
+        let same = succeed(dir.path(), &["diff", original, &back]);
+        assert!(same.contains("the same program, weights and description"), "{name}: {same}");
+    }
+    refused(
+        dir.path(),
+        &["diff", &package("int8_16.mlpackage"), &package("sparse_16.mlpackage")],
+        1,
+        "the models differ",
+    );
+}
