@@ -77,7 +77,7 @@ impl CpuBackend {
         program: &Verified,
         options: &CompileOptions,
     ) -> Result<CpuExecutable, CompileError> {
-        let function = specialize(find(program, options)?, &options.shapes)?;
+        let function = engine::bind(find(program, options)?, options, &self.pool)?;
         function.require_static().map_err(|error| CompileError::Pass(error.to_string()))?;
         engine::compile(function, self.mode, &options.states, Arc::clone(&self.pool))
     }

@@ -47,6 +47,15 @@ fn a_loop_counts() {
 }
 
 #[test]
+fn a_condition_may_be_a_vector_of_one() {
+    let body = COUNTING
+        .replace("bool go = less(x = i, y = n);", "bool at = less(x = i, y = n); tensor<bool, [1]> go = expand_dims(x = at, axes = tensor<int32, [1]>([0]));");
+    let x = Tensor::new([2], &[0.0_f32, 1.0]).unwrap();
+    let results = compile(&body).call(&[&Tensor::scalar(4_i32), &x]).unwrap();
+    assert_eq!(floats(&results[1]).1, [6.0, 7.0]);
+}
+
+#[test]
 fn a_loop_grows_what_it_carries() {
     let mut executable = compile(
         "(int32 n, tensor<fp32, [1, 2]> x) {

@@ -28,11 +28,7 @@ pub(super) fn make(view: &OpView<'_>, init_length: Option<&Constant>) -> Result<
     };
     let length = usize::try_from(length).ok().filter(|&length| length <= MOST);
     let Some(length) = length else { return fault(format!("`init_length` must be 0 to {MOST}")) };
-    Ok(List { element: ty.element.clone(), grows: !is_fixed(view)?, items: vec![None; length] })
-}
-
-fn is_fixed(view: &OpView<'_>) -> Result<bool, Fault> {
-    Ok(!view.bool("dynamic_length")?)
+    Ok(List { element: ty.element.clone(), grows: view.bool("dynamic_length")?, items: vec![None; length] })
 }
 
 fn index_of(constant: &Constant) -> Result<Vec<i64>, Fault> {

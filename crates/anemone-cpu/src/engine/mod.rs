@@ -36,17 +36,27 @@ pub(crate) fn compile_any(
     options: &CompileOptions,
     pool: Arc<ThreadPool>,
 ) -> Result<Box<dyn Executable>, CompileError> {
-    if function.is_static() && options.shapes.is_empty() {
-        return Ok(Box::new(compile(function.clone(), mode, &options.states, pool)?));
-    }
-    let mut plain = function.clone();
-    pool.install(|| decompress::decompress(&mut plain))?;
-    let bound = specialize(&plain, &options.shapes)?;
+    let bound = bind(function, options, &pool)?;
     if bound.is_static() {
         return Ok(Box::new(compile(bound, mode, &options.states, pool)?));
     }
     tracing::debug!(function = function.name, "interpreted: it has control flow, lists or unknown shapes");
     Ok(Box::new(interpret::Interpreter::new(bound, &options.states, pool)?))
+}
+
+/// The function with its flexible inputs bound. Weights are decompressed first where there is something to bind: what is
+/// inferred and computed then asks for constants.
+pub(crate) fn bind(
+    function: &Function,
+    options: &CompileOptions,
+    pool: &ThreadPool,
+) -> Result<Function, CompileError> {
+    let mut plain = function.clone();
+    if function.is_static() && options.shapes.is_empty() {
+        return Ok(plain);
+    }
+    pool.install(|| decompress::decompress(&mut plain))?;
+    specialize(&plain, &options.shapes)
 }
 
 /// Compiles one static function.
