@@ -3,6 +3,7 @@
     python tools/coremltools/models.py --anemone target/release/anemone          small forms, every variant
     python tools/coremltools/models.py --anemone target/release/anemone --full   at full size
     python tools/coremltools/models.py --self-check                              conversion only, without Anemone
+    python tools/coremltools/models.py --self-check --golden tests/models        what replay.py judges by, made anew
 """
 
 import argparse
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import time
 import warnings
+from types import SimpleNamespace
 
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -38,6 +40,7 @@ def main():
     what.add_argument("--anemone", metavar="PATH", help="the anemone binary to judge")
     what.add_argument("--self-check", action="store_true", help="convert, compress, save and read back only")
     parser.add_argument("--only", action="append", metavar="NAME", help="only this architecture (may be repeated)")
+    parser.add_argument("--golden", metavar="DIR", help="keep packages with inputs and PyTorch's outputs here, for replay.py")
     parser.add_argument("--full", action="store_true", help="full width, depth and resolution")
     parser.add_argument("--keep", metavar="DIR", help="keep packages, inputs and outputs here")
     parser.add_argument("-j", "--jobs", type=int, default=2, help="processes (default 2)")
@@ -46,18 +49,18 @@ def main():
     unknown = sorted(set(wanted) - set(names()))
     if unknown:
         sys.exit(f"no architecture {', '.join(unknown)}; there are {', '.join(names())}")
-    folder = arguments.keep or tempfile.mkdtemp(prefix="anemone-models-")
+    folder = arguments.golden or arguments.keep or tempfile.mkdtemp(prefix="anemone-models-")
     os.makedirs(folder, exist_ok=True)
     started, rows = time.monotonic(), []
     try:
         with multiprocessing.Pool(arguments.jobs, maxtasksperchild=1 if arguments.full else None) as pool:
-            work = [(n, arguments.full, arguments.anemone, folder) for n in wanted]
+            work = [(n, arguments.full, arguments.anemone, folder, arguments.golden is not None) for n in wanted]
             for result in pool.imap_unordered(judge, work):
                 for row in result:
                     rows.append(row)
                     print(line(row), flush=True)
     finally:
-        if not arguments.keep:
+        if folder not in (arguments.golden, arguments.keep):
             shutil.rmtree(folder, ignore_errors=True)
     for precision, (small, whole, why) in TOLERANCE.items():
         print(f"{precision}: at most {whole if arguments.full else small:g} of the largest value: {why}")
@@ -78,7 +81,7 @@ def line(row):
 
 def judge(item):
     """Every variant of one architecture; a list of rows."""
-    name, full, anemone, folder = item
+    name, full, anemone, folder, keep_values = item
     import torch
 
     torch.set_num_threads(1)
@@ -98,7 +101,7 @@ def judge(item):
             place = os.path.join(folder, f"{name}_{variant.name.replace(' ', '_')}")
             os.makedirs(place, exist_ok=True)
             row["bound"] = TOLERANCE[variant.precision][1 if full else 0]
-            compare(architecture, traced, variant, anemone, place, row, full)
+            compare(architecture, traced, variant, anemone, place, row, full, keep_values)
         except Exception as failure:
             row["complaint"] = f"{type(failure).__name__}: {failure}"
         rows.append(row)
@@ -118,8 +121,10 @@ def trace(architecture):
         return torch.jit.trace(architecture.module, tuple(architecture.inputs.values()), check_trace=False)
 
 
-def compare(architecture, traced, variant, anemone, place, row, full):
-    from judge import compress, package
+def compare(architecture, traced, variant, anemone, place, row, full, keep_values):
+    import numpy as np
+
+    from judge import compress, golden, package
 
     began = time.monotonic()
     model = convert(architecture, traced, variant)
@@ -138,8 +143,14 @@ def compare(architecture, traced, variant, anemone, place, row, full):
     row["ops"] = sum(len(b.operations) for b in function.block_specializations.values())
     row["bytes"] = sum(os.path.getsize(os.path.join(d, f)) for d, _, files in os.walk(path) for f in files)
     steps, expected, chosen = reference(architecture, module)
+    kinds = {n: np.int32 if str(x.dtype) == "torch.int32" else np.float32 for n, x in architecture.inputs.items()}
+    steps = [{n: np.asarray(v, dtype=kinds[n]) for n, v in step.items()} for step in steps]
+    case = SimpleNamespace(name=architecture.name, variant=variant.name, opset=variant.opset, bound=row["bound"], chosen=chosen,
+                           outputs=list(architecture.outputs), unordered=architecture.unordered)  # fmt: skip
+    if keep_values:
+        golden.save(place, case, steps, expected)
     if anemone is not None:
-        run(anemone, path, steps, expected, chosen, architecture, place, row)
+        run(anemone, path, case, steps, expected, place, row)
 
 
 def convert(architecture, traced, variant):
@@ -185,59 +196,14 @@ def reference(architecture, module):
     return [{n: x.numpy() for n, x in architecture.inputs.items()}], [[o.numpy() for o in outputs]], None
 
 
-def reordered(want, got):
-    """The rows of every output of `want`, in the order that the rows of its first have in `got`."""
-    import numpy as np
+def run(anemone, path, case, steps, expected, place, row):
+    from judge import golden
 
-    if want[0].shape != got.shape:
-        return want
-    order, free = [], np.ones(len(got), dtype=bool)
-    for row in got:
-        distance = np.where(free, np.abs(want[0] - row).max(axis=1), np.inf)
-        order.append(int(distance.argmin()))
-        free[order[-1]] = False
-    return [w[order] for w in want]
-
-
-def run(anemone, path, steps, expected, chosen, architecture, place, row):
-    import numpy as np
-
-    from judge import engine
-
-    kinds = {n: np.int32 if str(x.dtype) == "torch.int32" else np.float32 for n, x in architecture.inputs.items()}
-    steps = [{n: np.asarray(v, dtype=kinds[n]) for n, v in step.items()} for step in steps]
     began = time.monotonic()
-    try:
-        got = engine.run(anemone, path, steps, place, timeout=600)
-    except engine.Failure as failure:
-        row["complaint"] = str(failure)
-        return
+    row["complaint"], row["error"], tokens = golden.judge(anemone, path, case, steps, expected, place)
     row["run"] = time.monotonic() - began
-    row["error"], tokens, bound = 0.0, [], row["bound"]
-    for i, (outputs, want) in enumerate(zip(got, expected)):
-        if architecture.unordered:
-            want = reordered(want, outputs[architecture.outputs[0]])
-        for name, value in zip(architecture.outputs, want):
-            if name not in outputs:
-                row["complaint"] = f"no output {name}; there are {', '.join(outputs) or 'none'}"
-                return
-            found = outputs[name].astype(np.float64)
-            if found.size != value.size or [n for n in found.shape if n > 1] != [n for n in value.shape if n > 1]:
-                row["complaint"] = f"{name}: shape {found.shape}, expected {value.shape}"
-                return
-            error = float(np.abs(found.reshape(-1) - value.reshape(-1)).max() / max(np.abs(value).max(), 1e-30)) if value.size else 0.0
-            if not error <= bound:
-                row["complaint"] = f"{name} of call {i}: off by {error:.2e} of the largest value, allowed {bound:g}"
-                return
-            row["error"] = max(row["error"], error)
-        if chosen is not None:
-            tokens.append(int(np.argmax(outputs[architecture.outputs[0]])))
-    # The tokens fed are those the source model chose, so equal choices at every step are equal texts.
-    if chosen is not None and tokens != chosen:
-        at = next(i for i, (a, b) in enumerate(zip(tokens, chosen)) if a != b)
-        row["complaint"] = f"token {at} is {tokens[at]}, the source model says {chosen[at]}"
-    elif chosen is not None:
-        row["note"] += f"  {len(chosen)} tokens as the source model"
+    if tokens:
+        row["note"] += f"  {tokens} tokens as the source model"
 
 
 if __name__ == "__main__":

@@ -13,11 +13,17 @@ def resnet50(full):
     if full:
         module, shape = torchvision.models.resnet50(weights=None), (1, 3, 224, 224)
     else:
-        module = torchvision.models.ResNet(torchvision.models.resnet.Bottleneck, [1, 1, 1, 1], num_classes=40, width_per_group=16)
+        module = torchvision.models.ResNet(Narrow, [1, 1, 1, 1], num_classes=40, width_per_group=16)
         shape = (1, 3, 64, 64)
     module = fused(settle(module, 2 if full else 4, *shape[1:]))
     variants = plain() + [Variant("int8", "fp16", 16, "int8_affine"), Variant("sparse", "fp16", 16, "sparse")]
     return Architecture("ResNet-50", module, {"image": images(*shape)}, ["logits"], variants)
+
+
+class Narrow(torchvision.models.resnet.Bottleneck):
+    """A bottleneck that does not widen: two megabytes of weights instead of fourteen."""
+
+    expansion = 1
 
 
 def fused(module):

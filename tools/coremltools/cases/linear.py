@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from judge.draw import normal, uniform
+from judge.draw import lit, normal, uniform
 from judge.tolerance import EXACT, SUM
 
 EVERY = "15 16 17 18 26"
@@ -30,6 +30,8 @@ def cases(f):
     f.op("linear", "15 18", "fp16 fp32", linear, SUM, "rank3", x=normal(2, 3, 4), weight=weight.const, bias=bias.const)
     mixed = "fp16/fp32 fp32/fp16 int32/int32"
     f.op("linear", "17 18", mixed, linear, SUM, "mixed", x=normal(3, 4), weight=weight.of("U").const, bias=bias.of("U").const)
+    integers = "fp16/int32 fp32/int32"
+    f.op("linear", "17 18", integers, linear, SUM, "of_ints", x=normal(3, 4), weight=weight.of("U").const, bias=bias.of("U").const)
     f.op("linear", "18", "fp16", linear, SUM, "wide", x=normal(2, 300, scale=0.3), weight=normal(7, 300, scale=0.3).const)
 
     f.op("matmul", EVERY, NUMBERS, matmul, SUM, x=normal(3, 4), y=normal(4, 5))
@@ -49,6 +51,9 @@ def cases(f):
     # From iOS 17 a constant operand may have another width.
     f.op("matmul", "17 18", "fp16/fp32 fp32/fp16", matmul, SUM, "mixed",
          x=normal(3, 4), y=normal(4, 5).of("U").const, foldable=False)  # fmt: skip
+    f.op("matmul", "17 18", integers, matmul, SUM, "of_ints", x=normal(3, 4), y=normal(4, 5).of("U").const, foldable=False)
+    f.op("matmul", "17 18", "int32/fp16 int32/fp32", matmul, EXACT, "of_floats",
+         x=lit([[1, 0, -2], [0.0, 3, 1]], "U").const, y=normal(3, 4), foldable=False)  # fmt: skip
     f.op("matmul", "18", "fp16", matmul, SUM, "long", x=normal(3, 500, scale=0.2), y=normal(500, 2, scale=0.2))
     f.op("matmul", "17", "int32", matmul, EXACT, "int_large", x=uniform(-500, 500, 3, 4), y=uniform(-500, 500, 4, 2))
 

@@ -171,6 +171,7 @@ def cases(f):
     f.op("slice_by_index", "17", "fp32/int8 fp32/int16", slice_by_index, EXACT, "index_type", x=normal(4, 5),
          begin=lit([1, 0], "U").const, end=lit([3, 4], "U").const, stride=lit([1, 2], "U").const)  # fmt: skip
     f.op("slice_by_size", "15 18", "fp32", slice_by_size, EXACT, "runtime", x=normal(4, 5), begin=lit([1, 2], "int32"), size=[2, 3])
+    f.op("slice_by_size", "15 17 18", "fp32", slice_by_size, EXACT, "rest", x=normal(4, 5), begin=lit([1, 2], "int32"), size=[-1, 2])
     f.op("slice_by_size", "15 18", "fp32", slice_by_size, EXACT, "negative", x=normal(4, 5), begin=[-2, 0], size=[1, -1])
     f.op("slice_by_size", "17", "fp32/int8 fp32/int16", slice_by_size, EXACT, "index_type", x=normal(4, 5),
          begin=lit([1, 0], "U").const, size=lit([3, 4], "U").const)  # fmt: skip

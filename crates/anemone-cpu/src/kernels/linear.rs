@@ -118,59 +118,97 @@ fn matmul(op: &OpView<'_>) -> Result<Lowered, InferError> {
         geometry.x_batch = Shape::scalar();
         geometry.y_batch = Shape::scalar();
     }
-    let float = op.output(0).dtype.is_float();
-    for param in ["x", "y"] {
-        // A constant operand may have another type than the result, but not of the other kind.
-        if op.dtype(param)?.is_float() != float {
-            return Err(unsupported(param, op.tensor(param)?));
-        }
-    }
+    let kinds = [of_kind(op, "x", op.output(0).dtype)?, of_kind(op, "y", op.output(0).dtype)?];
     match op.output(0).dtype {
-        DataType::Fp32 | DataType::Fp16 => float_matmul(op, geometry),
-        DataType::Int32 => Ok(int_matmul(geometry)),
+        DataType::Fp32 | DataType::Fp16 => float_matmul(op, geometry, kinds),
+        DataType::Int32 => Ok(int_matmul(geometry, kinds)),
         _ => Err(unsupported("x", op.tensor("x")?)),
     }
 }
 
-fn float_matmul(op: &OpView<'_>, geometry: MatmulGeometry) -> Result<Lowered, InferError> {
+/// From iOS17 on a constant may be made of integers where the other operand and the result are floats, and the other way
+/// round. Kernels multiply one kind of number only, so this is such a constant in the result's type: integers as the nearest
+/// float, floats only where they are whole. `None` for an operand of the result's kind.
+fn of_kind(
+    op: &OpView<'_>,
+    param: &'static str,
+    result: DataType,
+) -> Result<Option<Constant>, InferError> {
+    let Some(constant) = op.constant(param).filter(|own| own.ty().dtype.is_float() != result.is_float()) else {
+        let own = op.tensor(param)?;
+        let same = own.dtype.is_float() == result.is_float();
+        return if same { Ok(None) } else { Err(unsupported(param, own)) };
+    };
+    let shape = constant.ty().shape.clone();
+    let converted = match (result, constant.to_i64(), constant.to_f32()) {
+        (DataType::Fp32, Some(ints), _) => {
+            Constant::new(shape, ints.iter().map(|&int| int as f32).collect::<Vec<f32>>())
+        }
+        (DataType::Fp16, Some(ints), _) => {
+            Constant::new(shape, ints.iter().map(|&int| f16::from_f32(int as f32)).collect::<Vec<f16>>())
+        }
+        (DataType::Int32, _, Some(floats)) => {
+            if let Some(found) = floats.iter().find(|&&float| float as i32 as f32 != float) {
+                let message = format!("holds {found}, but where the result is int32 it must hold whole numbers");
+                return Err(InferError::new(param, message));
+            }
+            Constant::new(shape, floats.iter().map(|&float| float as i32).collect::<Vec<i32>>())
+        }
+        _ => return Err(unsupported(param, constant.ty())),
+    };
+    converted.map(Some).map_err(|error| InferError::new(param, error.to_string()))
+}
+
+fn float_matmul(
+    op: &OpView<'_>,
+    geometry: MatmulGeometry,
+    [kind_x, kind_y]: [Option<Constant>; 2],
+) -> Result<Lowered, InferError> {
     let batch = batch_dims(&geometry);
     let x = View::dense(geometry.m, geometry.k, geometry.transpose_x);
     let y = View::dense(geometry.k, geometry.n, geometry.transpose_y);
-    let pack = |param, shared: bool, view: View, side, others: usize| {
-        let constant = op.constant(param).filter(|_| shared && others >= PACK_ROWS)?;
+    let pack = |param, converted: &Option<Constant>, shared: bool, view: View, side, others: usize| {
+        let constant = converted.as_ref().or(op.constant(param)).filter(|_| shared && others >= PACK_ROWS)?;
         Some(Packed::new(view.of(constant_elements(constant)?).ok()?, side))
     };
     let rows = geometry.m * geometry.batch.count();
-    let packed_y = pack("y", geometry.y_batch.count() == 1, y, Side::B, rows);
+    let packed_y = pack("y", &kind_y, geometry.y_batch.count() == 1, y, Side::B, rows);
     let columns = geometry.n * geometry.batch.count();
     let packed_x = match &packed_y {
         Some(_) => None,
-        None => pack("x", geometry.x_batch.count() == 1, x, Side::A, columns),
+        None => pack("x", &kind_x, geometry.x_batch.count() == 1, x, Side::A, columns),
     };
     let c = [geometry.m, geometry.n];
     let run = move |call: &mut Call<'_>| -> KernelResult {
-        let a = source(packed_x.as_ref(), x, &call.inputs[0])?;
-        let b = source(packed_y.as_ref(), y, &call.inputs[1])?;
+        let a = source(packed_x.as_ref(), x, kind_x.as_ref(), &call.inputs[0])?;
+        let b = source(packed_y.as_ref(), y, kind_y.as_ref(), &call.inputs[1])?;
         let c = MatMut::row_major(elements_mut(&mut call.outputs[0]), c).map_err(gemm_failed)?;
         gemm::gemm(a, b, c, &GemmOptions { batch: &batch, ..GemmOptions::default() }).map_err(gemm_failed)
     };
     Ok(Lowered::new(run))
 }
 
-fn source<'a>(packed: Option<&'a Packed>, view: View, input: &In<'a>) -> Result<Source<'a>, String> {
-    match packed {
-        Some(packed) => Ok(packed.into()),
-        None => Ok(view.of(elements(input))?.into()),
+fn source<'a>(
+    packed: Option<&'a Packed>,
+    view: View,
+    converted: Option<&'a Constant>,
+    input: &In<'a>,
+) -> Result<Source<'a>, String> {
+    match (packed, converted.and_then(constant_elements)) {
+        (Some(packed), _) => Ok(packed.into()),
+        (None, Some(data)) => Ok(view.of(data)?.into()),
+        (None, None) => Ok(view.of(elements(input))?.into()),
     }
 }
 
 /// Products of integers wrap; `k` ascending.
-fn int_matmul(geometry: MatmulGeometry) -> Lowered {
+fn int_matmul(geometry: MatmulGeometry, [kind_x, kind_y]: [Option<Constant>; 2]) -> Lowered {
     let batch = batch_dims(&geometry);
     let MatmulGeometry { m, k, n, transpose_x, transpose_y, .. } = geometry;
     let (x, y) = (View::dense(m, k, transpose_x).strides, View::dense(k, n, transpose_y).strides);
     Lowered::new(move |call| {
-        let (a, b) = (call.inputs[0].slice::<i32>(), call.inputs[1].slice::<i32>());
+        let a = int_slice(&kind_x, &call.inputs[0]);
+        let b = int_slice(&kind_y, &call.inputs[1]);
         parallel::rows(call.outputs[0].slice::<i32>(), n, k, |row, out| {
             let (mut a_start, mut b_start, mut item) = (row % m * x[0], 0, row / m);
             for dim in batch.iter().rev() {
@@ -188,6 +226,10 @@ fn int_matmul(geometry: MatmulGeometry) -> Lowered {
     })
 }
 
+fn int_slice<'a>(converted: &'a Option<Constant>, input: &'a In<'_>) -> &'a [i32] {
+    converted.as_ref().and_then(|own| own.as_slice::<i32>()).unwrap_or_else(|| input.slice::<i32>())
+}
+
 /// `x · weightᵀ + bias`, with a constant weight.
 fn linear(op: &OpView<'_>) -> Result<Lowered, InferError> {
     let (x, weight) = (op.tensor("x")?, op.tensor("weight")?);
@@ -196,14 +238,11 @@ fn linear(op: &OpView<'_>) -> Result<Lowered, InferError> {
     if x.dtype == DataType::Int32 {
         return int_linear(op, [m, k, n]);
     }
-    let constant = |param: &'static str| {
-        op.constant(param).cloned().ok_or_else(|| InferError::new(param, "must be a constant"))
+    let result = op.output(0).dtype;
+    let constant = |param: &'static str| match of_kind(op, param, result)? {
+        Some(converted) => Ok(converted),
+        None => op.constant(param).cloned().ok_or_else(|| InferError::new(param, "must be a constant")),
     };
-    for param in ["weight", "bias"] {
-        if op.value(param).is_some() && !op.dtype(param)?.is_float() {
-            return Err(unsupported(param, op.tensor(param)?));
-        }
-    }
     let weight = constant("weight")?;
     let bias = op.value("bias").map(|_| constant("bias")).transpose()?;
     let view = View::dense(k, n, true);
@@ -227,7 +266,9 @@ fn linear(op: &OpView<'_>) -> Result<Lowered, InferError> {
 
 fn int_linear(op: &OpView<'_>, [_, k, n]: [usize; 3]) -> Result<Lowered, InferError> {
     let constant = |param: &'static str| {
-        let values = op.constant(param).and_then(|constant| constant.as_slice::<i32>()).map(<[i32]>::to_vec);
+        let converted = of_kind(op, param, DataType::Int32)?;
+        let own = converted.as_ref().or(op.constant(param));
+        let values = own.and_then(|constant| constant.as_slice::<i32>()).map(<[i32]>::to_vec);
         values.ok_or_else(|| InferError::new(param, "must be a constant of int32, as `x` is"))
     };
     let weight = constant("weight")?;

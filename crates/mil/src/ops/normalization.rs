@@ -12,8 +12,11 @@ const fn values(name: &'static str) -> Param {
     Param::tensor(name, b'T', FLOAT).constant().widened(Opset::Ios17, b'U', FLOAT)
 }
 
+/// A scalar. Not bound to the type of the values around it: coremltools writes `epsilon` of `batch_norm` in `fp32` beside
+/// `fp16` values.
 const fn number(name: &'static str, default: f32) -> Param {
-    values(name).or(DefaultValue::Float(default))
+    let own = Param::tensor(name, b'T', FLOAT).constant().widened(Opset::Ios17, b'V', FLOAT);
+    own.or(DefaultValue::Float(default))
 }
 
 const fn normalization(

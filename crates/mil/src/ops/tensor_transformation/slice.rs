@@ -212,8 +212,9 @@ fn sizes(op: &OpView<'_>, x: &Shape) -> Result<Vec<Option<usize>>, InferError> {
     per_dimension(op, "size", x.rank())?.into_iter().enumerate().map(size).collect()
 }
 
+/// How many elements remain depends on where the slice begins.
 fn open_size(i: usize) -> InferError {
-    InferError::new("size", format!("is -1 in dimension {i}, which needs `begin` to be a constant"))
+    InferError::at_run_time("size", format!("is -1 in dimension {i}, which needs `begin` to be a constant"))
 }
 
 fn per_dimension(op: &OpView<'_>, param: &'static str, rank: usize) -> Result<Vec<i64>, InferError> {
