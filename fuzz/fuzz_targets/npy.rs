@@ -1,7 +1,7 @@
 //! Any bytes as a `.npy`, and as a `.npz`, read as a tensor of any type: no panic, and no tensor that is not of the type asked for
 //! or larger than what was read.
 //!
-//! `cargo +nightly fuzz run npy fuzz/corpus/npy -- -rss_limit_mb=2048`, after `fuzz/seed.sh`.
+//! `cargo +nightly fuzz run --features arrays npy fuzz/corpus/npy -- -rss_limit_mb=2048`, after `fuzz/seed.sh`.
 
 #![no_main]
 

@@ -148,6 +148,23 @@ fn results_as_long_as_the_data_make_them() {
     assert!(error.contains("op `reshape` (value `shaped`)"), "{error}");
 }
 
+#[test]
+fn a_slice_takes_what_remains_from_where_it_begins() {
+    let mut executable = compile(
+        "(tensor<fp32, [2, 3]> x, tensor<int32, [2]> begin) {
+            tensor<fp32, [?, 2]> rest = slice_by_size(x = x, begin = begin, size = tensor<int32, [2]>([-1, 2]));
+        } -> (rest);",
+    );
+    let x = Tensor::new([2, 3], &[1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
+    let begin = |begin: [i32; 2]| Tensor::new([2], &begin).unwrap();
+    let mut results = |at: [i32; 2]| executable.call(&[&x, &begin(at)]);
+    assert_eq!(floats(&results([1, 0]).unwrap()[0]), (vec![1, 2], vec![4.0, 5.0]));
+    assert_eq!(floats(&results([0, 1]).unwrap()[0]), (vec![2, 2], vec![2.0, 3.0, 5.0, 6.0]));
+    assert_eq!(floats(&results([2, 1]).unwrap()[0]), (vec![0, 2], vec![]));
+    let error = results([0, 2]).unwrap_err().to_string();
+    assert!(error.contains("2 elements from 2 on in dimension 1, which has size 3"), "{error}");
+}
+
 /// Flattens all but the first dimension by computed sizes, as converters write it.
 const FLEXIBLE: &str = "(tensor<fp32, [?, 2, ?]> x) {
     tensor<int32, [3]> dims = shape(x = x);

@@ -129,12 +129,9 @@ fn matmul(op: &OpView<'_>) -> Result<Lowered, InferError> {
 /// From iOS17 on a constant may be made of integers where the other operand and the result are floats, and the other way
 /// round. Kernels multiply one kind of number only, so this is such a constant in the result's type: integers as the nearest
 /// float, floats only where they are whole. `None` for an operand of the result's kind.
-fn of_kind(
-    op: &OpView<'_>,
-    param: &'static str,
-    result: DataType,
-) -> Result<Option<Constant>, InferError> {
-    let Some(constant) = op.constant(param).filter(|own| own.ty().dtype.is_float() != result.is_float()) else {
+fn of_kind(op: &OpView<'_>, param: &'static str, result: DataType) -> Result<Option<Constant>, InferError> {
+    let Some(constant) = op.constant(param).filter(|own| own.ty().dtype.is_float() != result.is_float())
+    else {
         let own = op.tensor(param)?;
         let same = own.dtype.is_float() == result.is_float();
         return if same { Ok(None) } else { Err(unsupported(param, own)) };
@@ -149,7 +146,8 @@ fn of_kind(
         }
         (DataType::Int32, _, Some(floats)) => {
             if let Some(found) = floats.iter().find(|&&float| float as i32 as f32 != float) {
-                let message = format!("holds {found}, but where the result is int32 it must hold whole numbers");
+                let message =
+                    format!("holds {found}, but where the result is int32 it must hold whole numbers");
                 return Err(InferError::new(param, message));
             }
             Constant::new(shape, floats.iter().map(|&float| float as i32).collect::<Vec<i32>>())
@@ -349,6 +347,26 @@ mod tests {
         case.int_operand("x", &[1, 2], &[i32::MAX, 3]);
         case.int_operand("y", &[2, 1], &[2, 5]);
         assert_eq!(case.outputs(DataType::Fp32).unwrap()[0].1, [13.0]);
+    }
+
+    #[test]
+    fn constants_of_the_other_kind() {
+        for rows in [1, 9] {
+            let mut case = Case::new("matmul");
+            let x = case.float("x", &[rows, 3]);
+            case.constant("y", mil::Constant::new([3, 2], vec![1, -2, 3, 4, -5, 60]).unwrap());
+            let y = [1.0, -2.0, 3.0, 4.0, -5.0, 60.0];
+            case.check(&naive(&x, &y, [1, rows, 3, 2], false, false, true), Tolerance::SUM);
+        }
+        for (first, accepted) in [(7.0, true), (0.5, false), (3e9, false)] {
+            let mut case = Case::new("matmul");
+            case.constant("x", mil::Constant::new([1, 2], vec![first, 1.0_f32]).unwrap());
+            case.int_operand("y", &[2, 1], &[2, 5]);
+            match case.outputs(DataType::Fp32) {
+                Ok(outputs) => assert!(accepted && outputs[0].1 == [19.0]),
+                Err(error) => assert!(!accepted && error.contains("whole numbers"), "{error}"),
+            }
+        }
     }
 
     #[test]
