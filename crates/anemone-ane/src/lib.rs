@@ -4,3 +4,6 @@
 //! on a device by us.
 
 pub mod chips;
+pub mod facts;
+pub mod legalize;
+pub mod rules;
