@@ -4,3 +4,4 @@
 //! on a device by us.
 
 pub mod chips;
+pub mod cost;

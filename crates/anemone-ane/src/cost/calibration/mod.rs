@@ -1,0 +1,8 @@
+//! How the model is calibrated: the published rows, their programs as MIL, the fit, and the judgement by cross-validation.
+
+pub mod fit;
+mod net;
+pub mod programs;
+pub mod rows;
+
+pub use net::ProgramError;
