@@ -1,7 +1,7 @@
 //! A function as a list of work: what is fused into its producer, what nested blocks add, what crosses the ports.
 
-use super::work::{Context, Stream, Unit, Work, of_operation};
-use mil::{Block, Def, Family, Function, Operation, Type, ValueId};
+use super::work::{Context, Stream, Unit, Work, elements, of_operation};
+use mil::{Block, Def, Family, Function, Operation, Type, UNKNOWN, ValueId};
 
 /// One operation with its work.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,8 +27,8 @@ pub struct FunctionWork {
     pub port_bytes: f64,
     /// The same elements as `fp16`, which is what the host converts and copies.
     pub host_bytes: f64,
-    /// Bytes of the largest port.
-    pub largest_port: f64,
+    /// Rows of ports that do not fill the engine's 64-byte pitch: the host copies them one by one.
+    pub ragged_rows: f64,
     /// Bytes of all weights as stored, each counted once.
     pub weight_bytes: f64,
     /// What was assumed.
@@ -44,6 +44,8 @@ pub struct Load {
     pub port_bytes: f64,
     /// As in [`FunctionWork`].
     pub host_bytes: f64,
+    /// As in [`FunctionWork`].
+    pub ragged_rows: f64,
 }
 
 /// Numbers that a program does not say.
@@ -60,8 +62,14 @@ impl FunctionWork {
     pub fn new(function: &Function, assume: Assumptions) -> FunctionWork {
         let compressed = compressed(function);
         let dequantized = marks(function, |operation| operation.op.declaration().name == "dequantize");
-        let context =
-            Context { function, assumed: assume.unknown_dim, compressed: &compressed, dequantized: &dequantized };
+        let ports = ports(function);
+        let context = Context {
+            function,
+            assumed: assume.unknown_dim,
+            compressed: &compressed,
+            dequantized: &dequantized,
+            ports: &ports,
+        };
         let mut walk = Walk {
             context,
             uses: uses(function),
@@ -82,7 +90,7 @@ impl FunctionWork {
             ops,
             port_bytes: 0.0,
             host_bytes: 0.0,
-            largest_port: 0.0,
+            ragged_rows: 0.0,
             weight_bytes: weights(function, &compressed),
             notes,
         };
@@ -92,7 +100,7 @@ impl FunctionWork {
             let bytes = half / 2.0 * port_size(function.ty(value));
             work.port_bytes += bytes;
             work.host_bytes += half;
-            work.largest_port = work.largest_port.max(bytes);
+            work.ragged_rows += ragged_rows(function.ty(value), assume.unknown_dim);
         }
         work
     }
@@ -111,13 +119,44 @@ impl FunctionWork {
                 None => parts.push(*part),
             }
         }
-        Load { parts, port_bytes: self.port_bytes, host_bytes: self.host_bytes }
+        Load { parts, port_bytes: self.port_bytes, host_bytes: self.host_bytes, ragged_rows: self.ragged_rows }
     }
 
     /// Every part of every operation.
     pub fn parts(&self) -> impl Iterator<Item = &Work> {
         self.ops.iter().flat_map(|op| &op.parts)
     }
+}
+
+/// Rows of a port whose length in `fp16` is not a multiple of the pitch of 64 bytes (tensor layout of the engine: every row of
+/// every channel begins at such a multiple).
+fn ragged_rows(ty: &Type, assumed: usize) -> f64 {
+    let shape = &ty.tensor().shape;
+    let Some(&width) = shape.last() else { return 0.0 };
+    if width == UNKNOWN || (2 * width).is_multiple_of(64) {
+        return 0.0;
+    }
+    elements(shape, assumed) / width.max(1) as f64
+}
+
+/// For every value: whether it crosses a port, perhaps in another type.
+fn ports(function: &Function) -> Vec<bool> {
+    let mut ports = vec![false; function.values.len()];
+    let mut mark = |value: ValueId| {
+        if let Some(port) = ports.get_mut(value.index()) {
+            *port = true;
+        }
+    };
+    function.tensor_inputs().chain(function.body.outputs.iter().copied()).for_each(&mut mark);
+    for operation in function.body.ops.iter().filter(|operation| operation.op.declaration().name == "cast") {
+        if operation.uses().next().is_some_and(|value| function.inputs.contains(&value)) {
+            operation.outputs.iter().copied().for_each(&mut mark);
+        }
+        if operation.outputs.iter().any(|value| function.body.outputs.contains(value)) {
+            operation.uses().for_each(&mut mark);
+        }
+    }
+    ports
 }
 
 fn port_size(ty: &Type) -> f64 {
@@ -244,6 +283,14 @@ impl Walk<'_> {
         }
         let mut parts = of_operation(&self.context, operation);
         let fused = self.fused(operation, name);
+        if fused {
+            // What follows joins the same product: an activation after a bias, a dequantization after a quantization.
+            for output in &operation.outputs {
+                if let Some(mark) = self.products.get_mut(output.index()) {
+                    *mark = true;
+                }
+            }
+        }
         for part in &mut parts {
             part.count *= count;
             if fused {

@@ -24,14 +24,17 @@ pub struct Rates {
     /// Peak of the array in flop per µs.
     pub(super) peak: f64,
     issue: f64,
+    planar_issue: f64,
     batch_issue: f64,
     /// Bytes per µs.
     pub(super) weight: f64,
     pub(super) act: f64,
     planar: f64,
     relayout: f64,
+    regroup: f64,
     port: f64,
     host: f64,
+    host_row: f64,
     cpu: f64,
     stage: f64,
 }
@@ -98,13 +101,16 @@ impl Rates {
             // 16 cores × 256 multiply-accumulates × 2 per cycle: the peak that fits every chip with published chains.
             peak: 4096.0 * 2.0 * facts.clock_mhz * facts.engines * deviations.compute,
             issue: g.issue / clock,
+            planar_issue: g.planar_issue / clock,
             batch_issue: g.batch_issue / clock,
             weight: law(g.weight_bw, g.weight_gen, g.weight_dram) * deviations.weight * 1e3,
             act: law(g.act_bw, g.act_gen, g.act_dram) * deviations.act * 1e3,
             planar: g.planar * 1e3 * facts.clock_mhz / 2000.0,
             relayout: law(g.relayout, g.act_gen, 0.0) * deviations.act * 1e3,
+            regroup: law(g.regroup, g.act_gen, 0.0) * deviations.act * 1e3,
             port: law(g.port_bw, g.act_gen, g.act_dram) * deviations.act * 1e3,
             host: law(g.host_bw, g.host_gen, g.host_dram) * deviations.host * 1e3,
+            host_row: law(g.host_row, -g.host_gen, 0.0) / deviations.host * 1e-3,
             cpu: law(g.cpu, g.cpu_gen, 0.0) * deviations.cpu * 1e6,
             stage: law(g.stage, g.cpu_gen, 0.0) * deviations.cpu * 1e3,
         }
@@ -118,12 +124,13 @@ impl Rates {
         }
     }
 
-    /// Bytes of an activation that leave the chip.
-    fn off_chip(&self, bytes: f64, largest: f64) -> f64 {
+    /// Bytes of activations that leave the chip between operations.
+    fn off_chip(&self, work: &Work) -> f64 {
         let g = &self.globals;
-        let share = rise(largest / (g.on_chip * MIB), 2);
-        let thrash = 1.0 + g.overflow_slow * rise(largest / (g.overflow * MIB), 6);
-        bytes * share * thrash
+        let size = work.internal_largest / MIB;
+        let share = rise(size / g.on_chip, 2) * if work.conv { g.conv_traffic } else { 1.0 };
+        let thrash = 1.0 + g.overflow_slow * rise(size / g.overflow, 6);
+        work.internal_bytes * share * thrash
     }
 
     /// Time of one piece of work, once, in µs.
@@ -132,8 +139,9 @@ impl Rates {
         if work.unit == Unit::Free {
             return WorkTime::default();
         }
-        let mut time = WorkTime { issue: self.issue * work.issues, ..WorkTime::default() };
-        time.traffic = self.off_chip(work.in_bytes + work.out_bytes, work.largest) / self.act;
+        let issue = if work.unit == Unit::Mac { self.issue } else { self.planar_issue };
+        let mut time = WorkTime { issue: issue * work.issues, ..WorkTime::default() };
+        time.traffic = self.off_chip(work) / self.act;
         match work.unit {
             Unit::Mac => {
                 time.compute = self.product(work);
@@ -153,13 +161,10 @@ impl Rates {
                 time.weights = work.weight_bytes / self.weight;
             }
         }
-        if work.relayout_bytes > 0.0 {
-            let regroup = if work.unit == Unit::Move && work.relayout_bytes < work.in_bytes + work.out_bytes {
-                g.regroup * work.relayout_bytes / MIB
-            } else {
-                0.0
-            };
-            time.traffic += work.relayout_bytes * (1.0 + regroup) / self.relayout;
+        time.traffic += work.relayout_bytes / self.relayout;
+        if work.regroup_bytes > 0.0 {
+            let slow = 1.0 + g.regroup_slow * rise(work.regroup_bytes / (4.0 * MIB), 2);
+            time.traffic += work.regroup_bytes * slow / self.regroup;
         }
         let p = g.overlap.max(1.0);
         let norm = |x: f64| libm::pow(x.max(1e-9), p);
@@ -224,7 +229,7 @@ impl Rates {
             floor: self.floor(path),
             ops,
             ports: self.ports(load.port_bytes),
-            host: if host_copy { load.host_bytes / self.host } else { 0.0 },
+            host: if host_copy { load.host_bytes / self.host + load.ragged_rows * self.host_row } else { 0.0 },
         }
     }
 
@@ -235,9 +240,10 @@ impl Rates {
     }
 
     /// The host part of a training step, in µs: products on the CPU, staging, and paging where it does not fit.
-    pub fn host_step(&self, flops: f64, staged: f64, resident: f64) -> f64 {
+    pub fn host_step(&self, flops: f64, staged: f64, resident: f64, threaded: bool) -> f64 {
         let page = 1.0 + self.globals.paging * rise(resident / (self.facts.memory_gb * 1e9), 12);
-        (flops / self.cpu + staged / self.stage) * page
+        let speed = if threaded { self.globals.threads } else { 1.0 };
+        (flops / self.cpu + staged / self.stage) * page / speed
     }
 }
 

@@ -140,7 +140,8 @@ globals! {
     depth_half: log 16.0 ~ 1.0, "Depth at which half of the array is used.";
     columns_half: log 16.0 ~ 1.0, "Columns at which half of the array is used.";
     batched: log 0.5 ~ 0.5, "Share of the peak that products of activations reach, relative to constant weights.";
-    issue: log 1.0 ~ 0.7, "Time per tensor instruction in µs, at generation 4.";
+    issue: log 0.3 ~ 0.5, "Time per instruction of the array in µs, at 2160 MHz.";
+    planar_issue: log 2.0 ~ 0.5, "Time per instruction of the planar engine and of moves in µs, at 2160 MHz.";
     batch_issue: log 0.3 ~ 0.8, "Time per matrix of a batched product in µs.";
     weight_bw: log 80.0 ~ 0.4, "Weight stream in GB/s at generation 4 and 120 GB/s.";
     weight_gen: lin 0.6 ~ 0.4, "Its exponent of the generation.";
@@ -157,20 +158,24 @@ globals! {
     overflow: log 64.0 ~ 0.3, "Activation size in MiB at which traffic begins to thrash.";
     overflow_slow: log 3.0 ~ 0.5, "How much slower thrashing traffic is.";
     planar: log 80.0 ~ 0.5, "Planar engine, G elements per second per pass at 2 GHz.";
-    relayout: log 30.0 ~ 0.7, "Layout changes in GB/s at generation 4.";
-    regroup: log 1.0 ~ 1.0, "Slow-down of regrouping rows and channels, per MiB moved at once.";
+    relayout: log 60.0 ~ 0.5, "Transpositions in GB/s at generation 4.";
+    regroup: log 2.0 ~ 0.5, "Reshapes that make rows into channels, in GB/s at generation 4.";
+    regroup_slow: log 2.5 ~ 0.5, "How much slower they are beyond 4 MiB.";
+    conv_traffic: log 0.5 ~ 0.5, "Share of the activations of a convolution that leave the chip, for tiling with neighbours.";
     spill: log 30.0 ~ 0.5, "Size in MiB of an operand of a matrix product beyond which it is read again and again.";
     spill_slow: log 3.5 ~ 0.4, "How much slower a product with such operands is.";
     port_bw: log 40.0 ~ 0.5, "Ports read and written by the engine, in GB/s at generation 4 and 120 GB/s.";
     port_spill: log 128.0 ~ 0.5, "Bytes through ports in MiB beyond which they slow down.";
     port_slow: log 2.0 ~ 0.5, "How much they slow down.";
     host_bw: log 12.0 ~ 0.4, "Conversion and copies by the host, in GB/s of fp16, at generation 4 and 120 GB/s.";
+    host_row: log 5.0 ~ 0.5, "Copy by the host of one row that does not fill the pitch, in ns, at generation 4.";
     host_gen: lin 0.3 ~ 0.3, "Its exponent of the generation.";
     host_dram: lin 0.4 ~ 0.3, "Its exponent of the memory bandwidth.";
     overlap: log 2.0 ~ 0.4, "Exponent of the norm that joins compute, weights and traffic of one operation.";
-    cpu: log 1.0 ~ 0.5, "Host part of a training step, TFLOP/s at generation 4.";
+    cpu: log 1.5 ~ 0.4, "Host part of a training step, TFLOP/s at generation 4.";
     cpu_gen: lin 0.3 ~ 0.3, "Its exponent of the generation.";
-    stage: log 8.0 ~ 0.7, "Host part of a step: staging of operands, GB/s.";
+    stage: log 50.0 ~ 0.4, "Host part of a step: staging of operands and updates, GB/s.";
+    threads: log 1.5 ~ 0.4, "How much faster the host part of the second published code base (rustane) is.";
     paging: log 6.0 ~ 0.5, "Slow-down of a host part that does not fit in memory.";
 }
 

@@ -54,7 +54,9 @@ pub struct Work {
     pub depth: f64,
     /// Output channels per group; columns.
     pub columns: f64,
-    /// Whether it is a convolution with a window (rather than a matrix product or a 1×1 convolution).
+    /// Whether it is a convolution, which the compiler tiles together with its neighbours.
+    pub conv: bool,
+    /// Whether the convolution has a window of more than one element.
     pub windowed: bool,
     /// A dense 3×3 convolution with stride 1, which newer engines transform (Winograd).
     pub winograd: bool,
@@ -70,12 +72,16 @@ pub struct Work {
     pub in_bytes: f64,
     /// Bytes of activations written.
     pub out_bytes: f64,
-    /// The largest activation among operands and result, in bytes.
-    pub largest: f64,
+    /// Bytes of activations that are not ports of the function: what may have to leave the chip between operations.
+    pub internal_bytes: f64,
+    /// The largest of them.
+    pub internal_largest: f64,
     /// Passes of the planar engine over the elements.
     pub passes: f64,
-    /// Bytes that cross rows and channels: a transposition, or a reshape that regroups channels.
+    /// Bytes that change places: a transposition, gathered elements.
     pub relayout_bytes: f64,
+    /// Bytes of a reshape that makes rows into channels or channels into rows.
+    pub regroup_bytes: f64,
     /// How often it runs per call.
     pub count: f64,
     /// Tensor instructions issued each time.
@@ -103,6 +109,8 @@ pub(super) struct Context<'a> {
     pub(super) compressed: &'a [Option<(Stream, f64)>],
     /// Whether the value comes from a `dequantize`.
     pub(super) dequantized: &'a [bool],
+    /// Whether the value is an input or an output of the function, or the same but for a cast.
+    pub(super) ports: &'a [bool],
 }
 
 impl Context<'_> {
@@ -116,6 +124,15 @@ impl Context<'_> {
     /// Bytes of an activation on the engine: 2 per element, whatever the program's type.
     pub(super) fn bytes(&self, value: ValueId) -> f64 {
         2.0 * self.elements(value)
+    }
+
+    /// Counts an activation that is not a port.
+    fn touch(&self, work: &mut Work, value: ValueId) {
+        if !self.ports.get(value.index()).copied().unwrap_or(false) {
+            let bytes = self.bytes(value);
+            work.internal_bytes += bytes;
+            work.internal_largest = work.internal_largest.max(bytes);
+        }
     }
 
     /// Stream and stored bytes of a constant; none for what is computed.
@@ -136,14 +153,15 @@ impl Context<'_> {
             let bytes = self.bytes(value);
             match self.stream(value) {
                 Some((_, stored)) => work.weight_bytes += stored.min(bytes),
-                None => work.in_bytes += bytes,
+                None => {
+                    work.in_bytes += bytes;
+                    self.touch(&mut work, value);
+                }
             }
-            work.largest = work.largest.max(bytes);
         }
         for &value in &operation.outputs {
-            let bytes = self.bytes(value);
-            work.out_bytes += bytes;
-            work.largest = work.largest.max(bytes);
+            work.out_bytes += self.bytes(value);
+            self.touch(&mut work, value);
         }
         work
     }
@@ -164,7 +182,7 @@ impl Context<'_> {
         // A constant left operand is streamed as well: the engine then works on the transposed product.
         let (activation, weight) = if self.stream(x).is_some() && self.stream(y).is_none() { (y, x) } else { (x, y) };
         work.in_bytes = self.bytes(activation);
-        work.largest = work.in_bytes;
+        self.touch(&mut work, activation);
         if let Some((stream, stored)) = self.stream(weight) {
             work.stream = stream;
             work.weight_bytes = stored;
@@ -173,11 +191,11 @@ impl Context<'_> {
             work.int8 = plain && self.dequantized.get(activation.index()).copied().unwrap_or(false);
         } else {
             work.in_bytes += self.bytes(weight);
-            work.largest = work.largest.max(self.bytes(weight));
+            self.touch(&mut work, weight);
         }
         for &value in &operation.outputs {
             work.out_bytes += self.bytes(value);
-            work.largest = work.largest.max(self.bytes(value));
+            self.touch(&mut work, value);
         }
         work
     }
@@ -213,6 +231,7 @@ fn products(context: &Context<'_>, operation: &Operation, view: &OpView<'_>) -> 
                 let strides: usize = geometry.spatial.strides.iter().product();
                 work.flops /= float(strides.max(1));
             }
+            work.conv = true;
             work.windowed = window > 1.0;
             work.winograd = !transposed
                 && geometry.groups == 1
@@ -278,7 +297,8 @@ fn attention(context: &Context<'_>, operation: &Operation, view: &OpView<'_>) ->
             columns,
             in_bytes: x + y,
             out_bytes: out,
-            largest: x.max(y).max(out),
+            internal_bytes: out.max(x),
+            internal_largest: out.max(x),
             count: 1.0,
             issues: 1.0,
             ..Work::default()
@@ -305,7 +325,7 @@ fn recurrent(context: &Context<'_>, operation: &Operation, view: &OpView<'_>) ->
         _ => 1.0,
     };
     let (batch, depth, columns) = (batch as f64, features as f64 + hidden, gates * hidden);
-    let mut step = Work {
+    let step = Work {
         unit: Unit::Mac,
         flops: 2.0 * batch * depth * columns,
         batch: 1.0,
@@ -321,7 +341,6 @@ fn recurrent(context: &Context<'_>, operation: &Operation, view: &OpView<'_>) ->
         issues: 1.0,
         ..Work::default()
     };
-    step.largest = step.in_bytes.max(step.out_bytes);
     let mut update = planar(2.0 * batch * columns, 2.0 * batch * hidden, 3.0);
     update.count = steps as f64;
     Some(vec![step, update])
@@ -332,7 +351,8 @@ fn planar(in_bytes: f64, out_bytes: f64, passes: f64) -> Work {
         unit: Unit::Planar,
         in_bytes,
         out_bytes,
-        largest: in_bytes.max(out_bytes),
+        internal_bytes: in_bytes + out_bytes,
+        internal_largest: in_bytes.max(out_bytes),
         passes,
         batch: 1.0,
         count: 1.0,
@@ -402,7 +422,7 @@ fn reshape(context: &Context<'_>, operation: &Operation) -> Work {
     let (low, high) = if a.rank() < b.rank() { (a, b) } else { (b, a) };
     if low.rank() == 2 && high.rank() >= 3 && high.first() != low.first() && low[0] > 1 && *high.first().unwrap_or(&1) > 1 {
         let mut work = context.plain(operation, Unit::Move, 1.0);
-        work.relayout_bytes = work.out_bytes;
+        work.regroup_bytes = work.out_bytes;
         return work;
     }
     free

@@ -46,7 +46,7 @@ pub fn time(rates: &Rates, observation: &Observation) -> f64 {
         .iter()
         .map(|(load, calls)| rates.call(load, observation.path, observation.host_copy).total() * calls)
         .sum();
-    engine + observation.host.map_or(0.0, |host| rates.host_step(host.flops, host.staged, host.resident))
+    engine + observation.host.map_or(0.0, |host| rates.host_step(host.flops, host.staged, host.resident, host.threaded))
 }
 
 fn to_theta(spec: &Spec, value: f64) -> f64 {

@@ -16,6 +16,8 @@ pub struct HostStep {
     pub staged: f64,
     /// Bytes that have to be in memory.
     pub resident: f64,
+    /// Whether the code base is the one that spreads it over threads.
+    pub threaded: bool,
 }
 
 /// One measured unit.
@@ -456,6 +458,43 @@ fn linears(rows: usize, depth: usize, columns: &[usize]) -> Built<Verified> {
     net.finish()
 }
 
+/// Projections and attention with constant weights; queries, keys and values come out for the way back.
+fn attention_layer(s: usize, d: usize, [heads, hd, kv]: [usize; 3]) -> Built<Verified> {
+    let mut net = Net::new(Encoding::Fp16);
+    let x = net.input(&[s, d])?;
+    let q = heads * hd;
+    let mut parts = Vec::new();
+    for columns in [q, kv, kv] {
+        let y = net.linear(x, columns, false)?;
+        net.output(y, false)?;
+        let y = if columns == q { y } else { net.f.op("tile").arg("x", y).ints("reps", &[1, (q / columns) as i32]).one()? };
+        let y = net.f.reshape(y, &[1, s, heads, hd])?;
+        parts.push(net.f.transpose(y, &[0, 2, 1, 3])?);
+    }
+    let y = net.attention(parts[0], parts[1], parts[2], 1)?;
+    let y = net.f.transpose(y, &[0, 2, 1, 3])?;
+    let y = net.f.reshape(y, &[s, q])?;
+    net.output(y, false)?;
+    let y = net.linear(y, d, false)?;
+    net.output(y, false)?;
+    net.finish()
+}
+
+/// A gated feed-forward layer with constant weights.
+fn feed_forward(s: usize, d: usize, hidden: usize) -> Built<Verified> {
+    let mut net = Net::new(Encoding::Fp16);
+    let x = net.input(&[s, d])?;
+    let gate = net.linear(x, hidden, false)?;
+    let up = net.linear(x, hidden, false)?;
+    let silu = net.unary("silu", gate)?;
+    let y = net.f.mul(silu, up)?;
+    let z = net.linear(y, d, false)?;
+    for value in [gate, up, y, z] {
+        net.output(value, false)?;
+    }
+    net.finish()
+}
+
 /// Attention, or a pass back through it, on inputs.
 fn attention_program(s: usize, heads: usize, hd: usize) -> Built<Verified> {
     let mut net = Net::new(Encoding::Fp16);
@@ -486,7 +525,7 @@ fn rustane_forward(json: &Json<'_>) -> Built<Case> {
     }
     let parameters = layers * (2 * d * (q + q) + 3 * d * hidden) as f64;
     // Parameters in fp32 once, and once more as operands in ports.
-    let host = HostStep { flops: 0.0, staged: 4.0 * staged * layers, resident: parameters * 10.0 };
+    let host = HostStep { flops: 0.0, staged: 4.0 * staged * layers, resident: parameters * 10.0, threaded: true };
     Ok(Case { programs, host: Some(host) })
 }
 
@@ -511,11 +550,12 @@ fn train_step(json: &Json<'_>) -> Built<Case> {
         programs.push((product(s, q, d, 3, false)?, layers));
         programs.push((attention, 2.0 * layers));
     } else {
-        programs.push((linears(s, d, &[q, kv, kv])?, layers));
-        programs.push((linears(s, d, &[hidden, hidden, q])?, layers));
+        // Six kernels a layer: attention and feed-forward, and two each for the way back through them.
+        programs.push((attention_layer(s, d, [heads, hd, kv])?, layers));
+        programs.push((feed_forward(s, d, hidden)?, layers));
         programs.push((linears(s, hidden, &[d, d, d])?, layers));
         programs.push((linears(s, q, &[d, d, d, d])?, layers));
-        programs.push((attention, 3.0 * layers));
+        programs.push((attention, 2.0 * layers));
     }
     if pipeline == "maderix_static_ane_extras" {
         programs.push((linears(s, d, &[vocab.min(16384), vocab.saturating_sub(16384).max(1)])?, 1.0));
@@ -536,6 +576,6 @@ fn train_step(json: &Json<'_>) -> Built<Case> {
     let activations = (s * (8 * d + 5 * hidden + 10 * q)) as f64 * layers;
     // Adam reads four arrays and writes three of fp32; dynamic pipelines write the weights to ports, twice.
     let staged = 28.0 * (weights + head) + 4.0 * activations + if dynamic { 8.0 * weights } else { 2.0 * weights };
-    let host = HostStep { flops, staged, resident: 16.0 * (weights + head) };
+    let host = HostStep { flops, staged, resident: 16.0 * (weights + head), threaded: pipeline.starts_with("rustane") };
     Ok(Case { programs, host: Some(host) })
 }
