@@ -1,7 +1,7 @@
 //! A function as a list of work: what is fused into its producer, what nested blocks add, what crosses the ports.
 
 use super::work::{Context, Stream, Unit, Work, elements, of_operation};
-use mil::{Block, Def, Family, Function, Operation, Type, UNKNOWN, ValueId};
+use mil::{Block, DataType, Def, Family, Function, Operation, Type, UNKNOWN, ValueId};
 
 /// One operation with its work.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,7 +91,7 @@ impl FunctionWork {
             port_bytes: 0.0,
             host_bytes: 0.0,
             ragged_rows: 0.0,
-            weight_bytes: weights(function, &compressed),
+            weight_bytes: weights(function),
             notes,
         };
         let outputs = function.body.outputs.iter().copied();
@@ -163,17 +163,14 @@ fn port_size(ty: &Type) -> f64 {
     ty.as_tensor().map_or(2.0, |tensor| tensor.dtype.size().max(1) as f64)
 }
 
-/// Bytes of the constants and compressed constants of a function that are large enough to be weights.
-fn weights(function: &Function, compressed: &[Option<(Stream, f64)>]) -> f64 {
-    let mut total = 0.0;
-    for (index, value) in function.values.iter().enumerate() {
-        total += match &value.def {
-            Def::Const(constant) => constant.bytes().len() as f64,
-            Def::Constexpr if compressed.get(index).copied().flatten().is_none() => 0.0,
-            _ => 0.0,
-        };
-    }
-    total
+/// Bytes of the constants of a function as the engine keeps them: `fp32` as `fp16`.
+fn weights(function: &Function) -> f64 {
+    let bytes = function.values.iter().map(|value| match &value.def {
+        Def::Const(constant) if constant.ty().dtype == DataType::Fp32 => constant.bytes().len() as f64 / 2.0,
+        Def::Const(constant) => constant.bytes().len() as f64,
+        Def::Input | Def::Op | Def::Constexpr => 0.0,
+    });
+    bytes.sum()
 }
 
 fn visit<'a>(block: &'a Block, see: &mut impl FnMut(&'a Operation)) {

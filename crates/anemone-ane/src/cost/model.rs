@@ -23,6 +23,8 @@ pub struct Rates {
     floor_direct: f64,
     /// Peak of the array in flop per µs.
     pub(super) peak: f64,
+    /// Factor on compute of a loop without pauses.
+    pub(super) sustained: f64,
     issue: f64,
     planar_issue: f64,
     batch_issue: f64,
@@ -100,6 +102,7 @@ impl Rates {
             floor_direct: floor * g.direct * deviations.direct,
             // 16 cores × 256 multiply-accumulates × 2 per cycle: the peak that fits every chip with published chains.
             peak: 4096.0 * 2.0 * facts.clock_mhz * facts.engines * deviations.compute,
+            sustained: 1.0,
             issue: g.issue / clock,
             planar_issue: g.planar_issue / clock,
             batch_issue: g.batch_issue / clock,
@@ -144,7 +147,7 @@ impl Rates {
         time.traffic = self.off_chip(work) / self.act;
         match work.unit {
             Unit::Mac => {
-                time.compute = self.product(work);
+                time.compute = self.product(work) * self.sustained;
                 time.weights = self.weights(work);
                 if work.stream == Stream::None {
                     time.issue += self.batch_issue * (work.batch - 1.0).max(0.0);
@@ -166,9 +169,17 @@ impl Rates {
             let slow = 1.0 + g.regroup_slow * rise(work.regroup_bytes / (4.0 * MIB), 2);
             time.traffic += work.regroup_bytes * slow / self.regroup;
         }
-        let p = g.overlap.max(1.0);
-        let norm = |x: f64| libm::pow(x.max(1e-9), p);
-        time.total = libm::pow(norm(time.compute) + norm(time.weights) + norm(time.traffic), 1.0 / p) + time.issue;
+        // The engine overlaps them in part: a norm between the sum (exponent 1) and the largest.
+        let largest = time.compute.max(time.weights).max(time.traffic);
+        if largest > 0.0 {
+            let p = g.overlap.max(1.0);
+            let shares = [time.compute, time.weights, time.traffic].map(|part| libm::pow(part / largest, p));
+            let sum: f64 = shares.iter().sum();
+            let joined = largest * libm::pow(sum, 1.0 / p);
+            // What is reported of each part is its share of the joined time.
+            [time.compute, time.weights, time.traffic] = shares.map(|share| joined * share / sum);
+        }
+        time.total = time.compute + time.weights + time.traffic + time.issue;
         time
     }
 
@@ -229,14 +240,19 @@ impl Rates {
             floor: self.floor(path),
             ops,
             ports: self.ports(load.port_bytes),
-            host: if host_copy { load.host_bytes / self.host + load.ragged_rows * self.host_row } else { 0.0 },
+            host: if host_copy { self.host_copy(load.host_bytes, load.ragged_rows) } else { 0.0 },
         }
     }
 
     /// Ports read and written by the engine, in µs.
-    fn ports(&self, bytes: f64) -> f64 {
+    pub(super) fn ports(&self, bytes: f64) -> f64 {
         let slow = 1.0 + self.globals.port_slow * rise(bytes / (self.globals.port_spill * MIB), 2);
         bytes / self.port * slow
+    }
+
+    /// Conversion and copies by the host, in µs.
+    pub(super) fn host_copy(&self, bytes: f64, ragged_rows: f64) -> f64 {
+        bytes / self.host + ragged_rows * self.host_row
     }
 
     /// The host part of a training step, in µs: products on the CPU, staging, and paging where it does not fit.

@@ -4,6 +4,7 @@
 //! column costs only those.
 
 use super::rows::Observation;
+use crate::cost::graph::Load;
 use crate::cost::model::Rates;
 use crate::cost::params::{ChipFacts, DEVIATIONS, Deviations, FACTS, GLOBALS, Globals, Spec};
 use std::collections::BTreeMap;
@@ -19,13 +20,16 @@ pub struct Fitted {
 
 /// Expected scatter of the logarithm of a time.
 const NOISE: f64 = 0.10;
-const DEVS: usize = 7;
 
 impl Fitted {
     /// The rates of a chip; the shared laws alone where it was not measured.
     pub fn rates(&self, facts: &ChipFacts) -> Rates {
-        let deviations = self.chips.get(facts.name).map_or(Deviations::from_slice(&[]), |values| Deviations::from_slice(values));
-        Rates::new(&Globals::from_slice(&self.globals), facts, &deviations)
+        Rates::new(&Globals::from_slice(&self.globals), facts, &Deviations::from_slice(self.deviations(facts.name)))
+    }
+
+    /// The deviations of a chip, none where it was not measured.
+    pub fn deviations(&self, chip: &str) -> &[f64] {
+        self.chips.get(chip).map_or(&[], Vec::as_slice)
     }
 
     /// Time of a row in µs.
@@ -34,19 +38,48 @@ impl Fitted {
     }
 }
 
+/// Something to fit: a quantity of rows, by shared parameters and deviations of chips.
+pub trait Model: Sync {
+    /// Shared parameters.
+    fn globals(&self) -> &'static [Spec];
+    /// Deviations of a chip.
+    fn deviations(&self) -> &'static [Spec];
+    /// Logarithms of predicted over measured, for these rows of one chip.
+    fn residuals(&self, globals: &[f64], deviations: &[f64], chip: &ChipFacts, rows: &[&Observation]) -> Vec<f64>;
+}
+
+/// Latency.
+pub struct Latency;
+
+impl Model for Latency {
+    fn globals(&self) -> &'static [Spec] {
+        GLOBALS
+    }
+
+    fn deviations(&self) -> &'static [Spec] {
+        DEVIATIONS
+    }
+
+    fn residuals(&self, globals: &[f64], deviations: &[f64], chip: &ChipFacts, rows: &[&Observation]) -> Vec<f64> {
+        let rates = Rates::new(&Globals::from_slice(globals), chip, &Deviations::from_slice(deviations));
+        rows.iter().map(|row| libm::log(time(&rates, row) / (row.row.latency_ms * 1e3))).collect()
+    }
+}
+
 /// The facts of a chip that rows name.
 pub fn facts(name: &str) -> Option<ChipFacts> {
     FACTS.iter().find(|facts| facts.name == name).copied()
 }
 
+/// The calls of a row, without the host part of a step, in µs.
+pub fn engine_time(rates: &Rates, observation: &Observation) -> f64 {
+    let call = |load: &Load| rates.call(load, observation.path, observation.host_copy).total();
+    observation.loads.iter().map(|(load, calls)| call(load) * calls).sum()
+}
+
 /// Time of a row in µs at given rates.
 pub fn time(rates: &Rates, observation: &Observation) -> f64 {
-    let engine: f64 = observation
-        .loads
-        .iter()
-        .map(|(load, calls)| rates.call(load, observation.path, observation.host_copy).total() * calls)
-        .sum();
-    engine + observation.host.map_or(0.0, |host| rates.host_step(host.flops, host.staged, host.resident, host.threaded))
+    engine_time(rates, observation) + observation.host.map_or(0.0, |host| rates.host_step(host.flops, host.staged, host.resident, host.threaded))
 }
 
 fn to_theta(spec: &Spec, value: f64) -> f64 {
@@ -58,99 +91,99 @@ fn from_theta(spec: &Spec, theta: f64) -> f64 {
 }
 
 struct Problem<'a> {
-    observations: &'a [&'a Observation],
+    model: &'a dyn Model,
     chips: Vec<ChipFacts>,
     /// Rows of every chip.
-    rows: Vec<Vec<usize>>,
+    rows: Vec<Vec<&'a Observation>>,
+    /// Specifications, the shared ones first.
+    specs: Vec<Spec>,
 }
 
 impl<'a> Problem<'a> {
-    fn new(observations: &'a [&'a Observation]) -> Problem<'a> {
+    fn new(model: &'a dyn Model, observations: &[&'a Observation]) -> Problem<'a> {
         let mut chips: Vec<ChipFacts> = Vec::new();
-        let mut rows: Vec<Vec<usize>> = Vec::new();
-        for (index, observation) in observations.iter().enumerate() {
+        let mut rows: Vec<Vec<&Observation>> = Vec::new();
+        for observation in observations {
             let Some(facts) = facts(&observation.row.chip) else { continue };
             match chips.iter().position(|chip| chip.name == facts.name) {
-                Some(at) => rows[at].push(index),
+                Some(at) => rows[at].push(observation),
                 None => {
                     chips.push(facts);
-                    rows.push(vec![index]);
+                    rows.push(vec![observation]);
                 }
             }
         }
-        Problem { observations, chips, rows }
+        let deviations = chips.iter().flat_map(|_| model.deviations());
+        let specs = model.globals().iter().chain(deviations).copied().collect();
+        Problem { model, chips, rows, specs }
     }
 
-    fn spec(index: usize) -> &'static Spec {
-        if index < GLOBALS.len() { &GLOBALS[index] } else { &DEVIATIONS[(index - GLOBALS.len()) % DEVS] }
+    fn shared(&self) -> usize {
+        self.model.globals().len()
     }
 
-    fn len(&self) -> usize {
-        GLOBALS.len() + self.chips.len() * DEVS
+    fn values(&self, theta: &[f64]) -> Vec<f64> {
+        self.specs.iter().zip(theta).map(|(spec, &value)| from_theta(spec, value)).collect()
     }
 
-    fn chip_rates(&self, theta: &[f64], chip: usize) -> Rates {
-        let globals: Vec<f64> = GLOBALS.iter().zip(theta).map(|(spec, &value)| from_theta(spec, value)).collect();
-        let from = GLOBALS.len() + chip * DEVS;
-        let deviations: Vec<f64> = theta[from..from + DEVS].iter().map(|&value| libm::exp(value)).collect();
-        Rates::new(&Globals::from_slice(&globals), &self.chips[chip], &Deviations::from_slice(&deviations))
+    /// The deviations of a chip among all values.
+    fn of_chip<'v>(&self, values: &'v [f64], chip: usize) -> &'v [f64] {
+        let length = self.model.deviations().len();
+        let from = self.shared() + chip * length;
+        &values[from..from + length]
     }
 
-    fn residuals_of(&self, theta: &[f64], chip: usize, into: &mut [f64]) {
-        let rates = self.chip_rates(theta, chip);
-        for &row in &self.rows[chip] {
-            let observation = self.observations[row];
-            into[row] = libm::log(time(&rates, observation) / (observation.row.latency_ms * 1e3));
-        }
+    fn residuals_of(&self, theta: &[f64], chip: usize) -> Vec<f64> {
+        let values = self.values(theta);
+        let deviations = self.of_chip(&values, chip);
+        self.model.residuals(&values[..self.shared()], deviations, &self.chips[chip], &self.rows[chip])
     }
 
-    fn residuals(&self, theta: &[f64]) -> Vec<f64> {
-        let mut residuals = vec![0.0; self.observations.len()];
-        for chip in 0..self.chips.len() {
-            self.residuals_of(theta, chip, &mut residuals);
-        }
-        residuals
+    /// Residuals by chip.
+    fn residuals(&self, theta: &[f64]) -> Vec<Vec<f64>> {
+        (0..self.chips.len()).map(|chip| self.residuals_of(theta, chip)).collect()
     }
 
-    fn loss(&self, theta: &[f64], residuals: &[f64]) -> f64 {
-        let data: f64 = residuals.iter().map(|r| 2.0 * (libm::sqrt(1.0 + (r / NOISE) * (r / NOISE)) - 1.0)).sum();
-        let prior: f64 = theta
-            .iter()
-            .enumerate()
-            .map(|(index, &value)| {
-                let spec = Self::spec(index);
-                let z = (value - to_theta(spec, spec.start)) / spec.spread;
-                z * z
-            })
-            .sum();
-        if data.is_finite() { data + prior } else { f64::INFINITY }
+    fn loss(&self, theta: &[f64], residuals: &[Vec<f64>]) -> f64 {
+        let data: f64 =
+            residuals.iter().flatten().map(|r| 2.0 * (libm::sqrt(1.0 + (r / NOISE) * (r / NOISE)) - 1.0)).sum();
+        let prior = self.specs.iter().zip(theta).map(|(spec, &value)| {
+            let z = (value - to_theta(spec, spec.start)) / spec.spread;
+            z * z
+        });
+        let loss = data + prior.sum::<f64>();
+        if loss.is_finite() { loss } else { f64::INFINITY }
     }
 }
 
-/// Fits the parameters to rows.
+/// Fits the latency model to rows.
 pub fn fit(observations: &[&Observation], rounds: usize) -> Fitted {
-    let problem = Problem::new(observations);
-    let n = problem.len();
-    let start = |index: usize| to_theta(Problem::spec(index), Problem::spec(index).start);
-    let mut theta: Vec<f64> = (0..n).map(start).collect();
+    fit_model(&Latency, observations, rounds)
+}
+
+/// Fits any model to rows.
+pub fn fit_model(model: &dyn Model, observations: &[&Observation], rounds: usize) -> Fitted {
+    let problem = Problem::new(model, observations);
+    let n = problem.specs.len();
+    let mut theta: Vec<f64> = problem.specs.iter().map(|spec| to_theta(spec, spec.start)).collect();
     let mut residuals = problem.residuals(&theta);
     let mut loss = problem.loss(&theta, &residuals);
     let mut damping = 1e-2;
+    let mut still = 0;
     for _ in 0..rounds {
-        let (mut normal, mut gradient) = (vec![0.0; n * n], vec![0.0; n]);
-        accumulate(&problem, &theta, &residuals, &mut normal, &mut gradient);
-        let mut improved = false;
-        for _ in 0..6 {
+        let (normal, gradient) = accumulate(&problem, &theta, &residuals);
+        let before = loss;
+        for _ in 0..8 {
             let mut damped = normal.clone();
             for index in 0..n {
                 damped[index * n + index] *= 1.0 + damping;
             }
             if let Some(step) = solve(&mut damped, &gradient, n) {
-                let tried: Vec<f64> = theta.iter().zip(&step).map(|(value, step)| value - step.clamp(-1.0, 1.0)).collect();
+                let tried: Vec<f64> =
+                    theta.iter().zip(&step).map(|(value, step)| value - step.clamp(-1.0, 1.0)).collect();
                 let new_residuals = problem.residuals(&tried);
                 let new_loss = problem.loss(&tried, &new_residuals);
                 if new_loss < loss {
-                    improved = loss - new_loss > 1e-5 * loss;
                     (theta, residuals, loss) = (tried, new_residuals, new_loss);
                     damping = (damping * 0.3).max(1e-6);
                     break;
@@ -158,52 +191,54 @@ pub fn fit(observations: &[&Observation], rounds: usize) -> Fitted {
             }
             damping *= 4.0;
         }
-        if !improved {
+        // Twice without progress is the end: one poor step may come from the kinks of the model.
+        still = if before - loss > 1e-5 * before { 0 } else { still + 1 };
+        if still == 2 {
             break;
         }
     }
-    let globals = GLOBALS.iter().zip(&theta).map(|(spec, &value)| from_theta(spec, value)).collect();
-    let chips = problem.chips.iter().enumerate().map(|(index, chip)| {
-        let from = GLOBALS.len() + index * DEVS;
-        (chip.name.to_string(), theta[from..from + DEVS].iter().map(|&value| libm::exp(value)).collect())
-    });
-    Fitted { globals, chips: chips.collect() }
+    let values = problem.values(&theta);
+    let chips = problem.chips.iter().enumerate();
+    let chips = chips.map(|(at, chip)| (chip.name.to_string(), problem.of_chip(&values, at).to_vec())).collect();
+    Fitted { globals: values[..problem.shared()].to_vec(), chips }
 }
 
-fn accumulate(problem: &Problem<'_>, theta: &[f64], residuals: &[f64], normal: &mut [f64], gradient: &mut [f64]) {
+/// The normal equations of the weighted least squares around `theta`, and the gradient.
+fn accumulate(problem: &Problem<'_>, theta: &[f64], residuals: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>) {
     const STEP: f64 = 1e-4;
-    let (n, m) = (theta.len(), residuals.len());
-    let mut columns: Vec<Vec<f64>> = Vec::with_capacity(n);
-    let mut moved = theta.to_vec();
-    for index in 0..n {
-        moved[index] += STEP;
-        let mut shifted = residuals.to_vec();
-        if index < GLOBALS.len() {
-            shifted = problem.residuals(&moved);
-        } else {
-            problem.residuals_of(&moved, (index - GLOBALS.len()) / DEVS, &mut shifted);
-        }
-        moved[index] = theta[index];
-        columns.push(shifted.iter().zip(residuals).map(|(a, b)| (a - b) / STEP).collect());
-    }
-    // Weight of a row under the pseudo-Huber loss.
-    let weights: Vec<f64> =
-        residuals.iter().map(|r| 1.0 / (NOISE * NOISE * libm::sqrt(1.0 + (r / NOISE) * (r / NOISE)))).collect();
-    for i in 0..n {
-        for j in i..n {
-            let mut sum = 0.0;
-            for row in 0..m {
-                sum += columns[i][row] * columns[j][row] * weights[row];
+    let (n, shared, length) = (theta.len(), problem.shared(), problem.model.deviations().len());
+    let (mut normal, mut gradient) = (vec![0.0; n * n], vec![0.0; n]);
+    for (chip, base) in residuals.iter().enumerate() {
+        // Only the shared parameters and the deviations of this chip move its rows.
+        let own = shared + chip * length;
+        let indices: Vec<usize> = (0..shared).chain(own..own + length).collect();
+        let mut moved = theta.to_vec();
+        let columns: Vec<Vec<f64>> = indices
+            .iter()
+            .map(|&index| {
+                moved[index] += STEP;
+                let shifted = problem.residuals_of(&moved, chip);
+                moved[index] = theta[index];
+                shifted.iter().zip(base).map(|(a, b)| (a - b) / STEP).collect()
+            })
+            .collect();
+        // Weight of a row under the pseudo-Huber loss.
+        let weight = |r: f64| 1.0 / (NOISE * NOISE * libm::sqrt(1.0 + (r / NOISE) * (r / NOISE)));
+        let weights: Vec<f64> = base.iter().map(|&r| weight(r)).collect();
+        for (a, &i) in indices.iter().enumerate() {
+            for (b, &j) in indices.iter().enumerate() {
+                normal[i * n + j] +=
+                    columns[a].iter().zip(&columns[b]).zip(&weights).map(|((x, y), w)| x * y * w).sum::<f64>();
             }
-            normal[i * n + j] = sum;
-            normal[j * n + i] = sum;
+            gradient[i] += columns[a].iter().zip(base).zip(&weights).map(|((x, r), w)| x * r * w).sum::<f64>();
         }
-        gradient[i] = (0..m).map(|row| columns[i][row] * weights[row] * residuals[row]).sum();
-        let spec = Problem::spec(i);
+    }
+    for (i, spec) in problem.specs.iter().enumerate() {
         let tight = 1.0 / (spec.spread * spec.spread);
         normal[i * n + i] += tight;
         gradient[i] += tight * (theta[i] - to_theta(spec, spec.start));
     }
+    (normal, gradient)
 }
 
 /// Solves a symmetric positive definite system by Cholesky's factorization; none if it is not.
