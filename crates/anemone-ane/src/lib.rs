@@ -7,3 +7,4 @@ pub mod chips;
 pub mod facts;
 pub mod legalize;
 pub mod rules;
+pub mod cost;

@@ -1,0 +1,7 @@
+//! How long a program would take on a chip, how much energy, and bound by what.
+
+pub mod calibration;
+pub mod graph;
+pub mod model;
+pub mod params;
+pub mod work;
