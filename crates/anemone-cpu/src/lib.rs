@@ -14,8 +14,10 @@ mod engine;
 pub mod gemm;
 mod isa;
 mod kernels;
+mod numerics;
 
 pub use engine::{CpuExecutable, StepTime, Support, fold_constants, specialize, support};
+pub use numerics::{AneGeneration, Grade, Numerics, Provenance, provenance};
 
 use anemone_runtime::{Backend, CompileError, CompileOptions, Executable};
 use mil::{Function, Verified};
@@ -32,10 +34,17 @@ pub enum Mode {
     Fused,
 }
 
-/// The CPU back end: a thread pool and a mode.
+/// How programs are compiled.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) mode: Mode,
+    pub(crate) numerics: Numerics,
+}
+
+/// The CPU back end: a thread pool, a mode, and the numbers to compute.
 #[derive(Clone, Debug)]
 pub struct CpuBackend {
-    mode: Mode,
+    settings: Settings,
     pool: Arc<ThreadPool>,
 }
 
@@ -59,12 +68,18 @@ impl CpuBackend {
             .thread_name(|index| format!("anemone-cpu-{index}"))
             .build()
             .map_err(|error| CompileError::Pass(format!("the thread pool could not be started: {error}")))?;
-        Ok(CpuBackend { mode: Mode::default(), pool: Arc::new(pool) })
+        Ok(CpuBackend { settings: Settings::default(), pool: Arc::new(pool) })
     }
 
     /// The same threads in another mode.
     pub fn mode(mut self, mode: Mode) -> CpuBackend {
-        self.mode = mode;
+        self.settings.mode = mode;
+        self
+    }
+
+    /// The same threads with other numbers in `fp16`: those of a generation of the Neural Engine, as far as they are known.
+    pub fn numerics(mut self, numerics: Numerics) -> CpuBackend {
+        self.settings.numerics = numerics;
         self
     }
 
@@ -79,7 +94,7 @@ impl CpuBackend {
     ) -> Result<CpuExecutable, CompileError> {
         let function = engine::bind(find(program, options)?, options, &self.pool)?;
         function.require_static().map_err(|error| CompileError::Pass(error.to_string()))?;
-        engine::compile(function, self.mode, &options.states, Arc::clone(&self.pool))
+        engine::compile(function, self.settings, &options.states, Arc::clone(&self.pool))
     }
 }
 
@@ -104,6 +119,6 @@ impl Backend for CpuBackend {
         program: &Verified,
         options: &CompileOptions,
     ) -> Result<Box<dyn Executable>, CompileError> {
-        engine::compile_any(find(program, options)?, self.mode, options, Arc::clone(&self.pool))
+        engine::compile_any(find(program, options)?, self.settings, options, Arc::clone(&self.pool))
     }
 }

@@ -10,7 +10,7 @@
 use super::access::Access;
 use super::body::{self, Attributes, Bodies};
 use super::kernel::{self, Argument, Kernel, Output, Scalar, Step};
-use super::{Code, Group, Instruction, Source, memory};
+use super::{Code, Group, Instruction, Rounding, Source, memory};
 use crate::isa::{self, Level};
 use half::f16;
 use mil::DataType;
@@ -21,13 +21,18 @@ const REGISTER_LANES: usize = 4096;
 const LONGEST_CHUNK: usize = 1024;
 
 /// Prepares a group for this CPU.
-pub(super) fn compile(group: &Group) -> Kernel {
-    compile_for(group, isa::level())
+pub(super) fn compile(group: &Group, rounding: Rounding) -> Kernel {
+    compile_with(group, isa::level(), rounding)
 }
 
 /// Prepares a group for an instruction set that the CPU has.
+#[cfg(test)]
 pub(super) fn compile_for(group: &Group, level: Level) -> Kernel {
-    let mut compiler = Compiler::new(group, level);
+    compile_with(group, level, Rounding::HalfEven)
+}
+
+fn compile_with(group: &Group, level: Level, rounding: Rounding) -> Kernel {
+    let mut compiler = Compiler::new(group, level, rounding);
     for at in 0..group.instructions.len() {
         if compiler.last_use[at].is_some() {
             compiler.instruction(at);
@@ -67,6 +72,7 @@ struct Reading {
 struct Compiler<'g> {
     group: &'g Group,
     level: Level,
+    rounding: Rounding,
     /// One element in all: every leaf is a scalar, every body narrow.
     single: bool,
     /// The last instruction after which an instruction's result is needed; `None` when nothing needs it.
@@ -88,11 +94,12 @@ struct Compiler<'g> {
 }
 
 impl<'g> Compiler<'g> {
-    fn new(group: &'g Group, level: Level) -> Compiler<'g> {
+    fn new(group: &'g Group, level: Level, rounding: Rounding) -> Compiler<'g> {
         let count = group.instructions.len();
         let mut compiler = Compiler {
             group,
             level,
+            rounding,
             single: group.shape.count() == 1,
             last_use: vec![None; count],
             places: vec![None; count],
@@ -312,7 +319,7 @@ impl<'g> Compiler<'g> {
         let code = instruction.op.code;
         let exact = code.is_exact() || matches!(code, Code::Fill(_));
         if instruction.dtype == DataType::Fp16 && !exact {
-            self.steps.push(Draft::Done(Step::Round { register }));
+            self.steps.push(Draft::Done(Step::Round { register, rounding: self.rounding }));
         }
         self.cost += code.cost();
         self.places[at] = Some(to);

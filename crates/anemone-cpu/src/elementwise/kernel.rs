@@ -4,9 +4,10 @@
 
 use super::access::Walk;
 use super::body::{self, Attributes, BLOCK, Body};
-use super::{half_lanes, memory};
+use super::{Rounding, half_lanes, memory};
 use crate::isa::Level;
 use crate::kernels::parallel;
+use crate::numerics::rounding;
 use mil::DataType;
 use smallvec::SmallVec;
 use std::cell::RefCell;
@@ -46,7 +47,7 @@ pub(super) enum Step {
     /// Computes.
     Compute { body: Body, attributes: Attributes, to: Place, arguments: [Argument; 3] },
     /// Rounds the lanes of a register to `fp16`.
-    Round { register: usize },
+    Round { register: usize, rounding: Rounding },
     /// Writes an output, unless it was computed in place.
     Store { from: Place, output: usize },
 }
@@ -324,7 +325,12 @@ impl Bound<'_> {
                     });
                     body(write(*to as usize, chunk.lanes), a, b, c, *attributes);
                 }
-                Step::Round { register } => half_lanes::round(level, write(*register, chunk.lanes)),
+                Step::Round { register, rounding: Rounding::HalfEven } => {
+                    half_lanes::round(level, write(*register, chunk.lanes));
+                }
+                Step::Round { register, rounding: Rounding::HalfAway } => {
+                    rounding::round_lanes(write(*register, chunk.lanes));
+                }
                 Step::Store { from, output } => {
                     if !(chunk.direct && self.in_place[*output]) {
                         let dtype = self.kernel.outputs[*output].dtype;

@@ -46,6 +46,15 @@ pub(crate) enum Source {
     Instruction(usize),
 }
 
+/// To which of two `fp16` numbers that are as near a result goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rounding {
+    /// The even one.
+    HalfEven,
+    /// The one farther from zero.
+    HalfAway,
+}
+
 /// One operation on every element.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Instruction {
@@ -74,6 +83,11 @@ pub(crate) struct Group {
 impl Group {
     /// Prepares the group to run.
     pub(crate) fn compile(self) -> Kernel {
-        compile::compile(&self)
+        self.compile_rounding(Rounding::HalfEven)
+    }
+
+    /// The same where results of type `fp16` are rounded in this way.
+    pub(crate) fn compile_rounding(self, rounding: Rounding) -> Kernel {
+        compile::compile(&self, rounding)
     }
 }

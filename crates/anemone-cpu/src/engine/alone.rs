@@ -6,6 +6,7 @@
 
 use super::graph::Graph;
 use super::step::{self, Step, Work};
+use crate::Numerics;
 use crate::kernels::{Call, In, Out};
 use anemone_runtime::{CompileError, Tensor};
 use mil::{
@@ -52,6 +53,7 @@ impl Alone {
     pub(super) fn new(
         source: &Function,
         operation: &Operation,
+        numerics: Numerics,
         mut bind: impl FnMut(&Param, ValueId) -> Binding,
     ) -> Result<Alone, Fault> {
         let mut function = Function {
@@ -81,7 +83,7 @@ impl Alone {
         function.body.ops.push(single);
         let graph = Graph::new(&function);
         let work = match graph.ops.first() {
-            Some(&op) => Compiled::Step(Box::new(step::single(&graph, op)?)),
+            Some(&op) => Compiled::Step(Box::new(step::single(&graph, op, numerics)?)),
             // Operands were numbered in order, so the root of the view is the index of its operand.
             None => Compiled::View(graph.root(function.body.ops[0].outputs[0]).index()),
         };

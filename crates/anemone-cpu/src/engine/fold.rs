@@ -2,6 +2,7 @@
 //! compute them in every run.
 
 use super::alone::{Alone, Binding, Fault};
+use crate::Numerics;
 use anemone_runtime::CompileError;
 use mil::{Constant, Def, Effect, Function, OpView, Param};
 
@@ -63,7 +64,9 @@ pub(super) fn evaluate(view: &OpView<'_>) -> Result<Option<Vec<Constant>>, Compi
         Some(constant) => Binding::Value(constant.clone()),
         None => Binding::Type(view.function.tensor(id).clone()),
     };
-    match Alone::new(view.function, view.operation, bind).and_then(|alone| alone.run(&arguments)) {
+    match Alone::new(view.function, view.operation, Numerics::Ieee, bind)
+        .and_then(|alone| alone.run(&arguments))
+    {
         Ok(results) => Ok(Some(results)),
         Err(Fault::Infer(_) | Fault::Run(_)) => Ok(None),
         Err(Fault::Compile(error)) => Err(error),

@@ -6,6 +6,7 @@
 
 use super::alone::{Alone, Binding, Fault};
 use super::lists::{self, List};
+use crate::Numerics;
 use anemone_runtime::{CompileError, Executable, Feature, RunError, States, Tensor, TensorError};
 use mil::{Block, Constant, Function, InferError, OpView, Operation, TensorType, ValueId};
 use rayon::ThreadPool;
@@ -29,6 +30,7 @@ type CompiledOperations = HashMap<usize, Vec<(Vec<TensorType>, Arc<Alone>)>>;
 /// A function that is interpreted.
 pub(crate) struct Interpreter {
     function: Function,
+    numerics: Numerics,
     inputs: Vec<Feature>,
     outputs: Vec<Feature>,
     states: States,
@@ -41,6 +43,7 @@ pub(crate) struct Interpreter {
 impl Interpreter {
     pub(super) fn new(
         function: Function,
+        numerics: Numerics,
         states: &States,
         pool: Arc<ThreadPool>,
     ) -> Result<Interpreter, CompileError> {
@@ -64,7 +67,16 @@ impl Interpreter {
         let mut last_uses = HashMap::new();
         find_last_uses(&function.body, &mut last_uses);
         let states = states.clone();
-        Ok(Interpreter { function, inputs, outputs, states, pool, compiled: HashMap::new(), last_uses })
+        Ok(Interpreter {
+            function,
+            numerics,
+            inputs,
+            outputs,
+            states,
+            pool,
+            compiled: HashMap::new(),
+            last_uses,
+        })
     }
 }
 
@@ -120,9 +132,10 @@ impl Executable for Interpreter {
         let states = self.states.clone();
         let pool = Arc::clone(&self.pool);
         let mut guard = states.lock();
-        let Interpreter { function, compiled, last_uses, .. } = self;
+        let Interpreter { function, numerics, compiled, last_uses, .. } = self;
         let mut run = Run {
             function,
+            numerics: *numerics,
             compiled,
             last_uses,
             held: vec![None; function.values.len()],
@@ -139,6 +152,7 @@ impl Executable for Interpreter {
 /// One run.
 struct Run<'a> {
     function: &'a Function,
+    numerics: Numerics,
     compiled: &'a mut CompiledOperations,
     last_uses: &'a HashMap<usize, Vec<ValueId>>,
     held: Vec<Option<Held>>,
@@ -228,12 +242,13 @@ impl<'a> Run<'a> {
         }
         // Constants of the program are baked in; everything else comes with each run.
         let mut values = arguments.iter();
-        let by_type =
-            Alone::new(self.function, operation, |_, id| match (values.next(), self.function.constant(id)) {
+        let by_type = Alone::new(self.function, operation, self.numerics, |_, id| {
+            match (values.next(), self.function.constant(id)) {
                 (_, Some(constant)) => Binding::Value(constant.clone()),
                 (Some(argument), None) => Binding::Type(argument.ty().clone()),
                 (None, None) => Binding::Type(self.function.tensor(id).clone()),
-            });
+            }
+        });
         match by_type {
             Ok(alone) => {
                 let alone = Arc::new(alone);
@@ -245,7 +260,7 @@ impl<'a> Run<'a> {
             }
             Err(Fault::Infer(InferError { at_run_time: true, .. })) => {
                 let mut values = arguments.iter();
-                Alone::new(self.function, operation, |_, id| match values.next() {
+                Alone::new(self.function, operation, self.numerics, |_, id| match values.next() {
                     Some(argument) => Binding::Value(argument.clone()),
                     None => Binding::Type(self.function.tensor(id).clone()),
                 })

@@ -21,7 +21,7 @@ pub use fold::fold_constants;
 pub use specialize::specialize;
 pub use support::{Support, support};
 
-use crate::Mode;
+use crate::{Mode, Numerics, Settings};
 use anemone_runtime::{CompileError, CompileOptions, Executable, States};
 use graph::Graph;
 use mil::{Function, ValueId};
@@ -32,16 +32,16 @@ use step::Step;
 /// Compiles one function, its flexible inputs bound to `shapes`; what is not static even then is interpreted.
 pub(crate) fn compile_any(
     function: &Function,
-    mode: Mode,
+    settings: Settings,
     options: &CompileOptions,
     pool: Arc<ThreadPool>,
 ) -> Result<Box<dyn Executable>, CompileError> {
     let bound = bind(function, options, &pool)?;
     if bound.is_static() {
-        return Ok(Box::new(compile(bound, mode, &options.states, pool)?));
+        return Ok(Box::new(compile(bound, settings, &options.states, pool)?));
     }
     tracing::debug!(function = function.name, "interpreted: it has control flow, lists or unknown shapes");
-    Ok(Box::new(interpret::Interpreter::new(bound, &options.states, pool)?))
+    Ok(Box::new(interpret::Interpreter::new(bound, settings.numerics, &options.states, pool)?))
 }
 
 /// The function with its flexible inputs bound. Weights are decompressed first where there is something to bind: what is
@@ -62,7 +62,7 @@ pub(crate) fn bind(
 /// Compiles one static function.
 pub(crate) fn compile(
     mut function: Function,
-    mode: Mode,
+    settings: Settings,
     states: &States,
     pool: Arc<ThreadPool>,
 ) -> Result<CpuExecutable, CompileError> {
@@ -73,7 +73,7 @@ pub(crate) fn compile(
     anemone_passes::simplify(&mut function);
     let function = anemone_passes::compact(&function);
     let graph = Graph::new(&function);
-    let steps = steps(&graph, mode)?;
+    let steps = steps(&graph, settings)?;
     let usage: Vec<_> = steps.iter().map(|step| step.usage(&graph)).collect();
     let memory = memory::plan(&graph, &usage);
     tracing::debug!(
@@ -86,16 +86,17 @@ pub(crate) fn compile(
     CpuExecutable::bind(&graph, steps, &memory, states, pool)
 }
 
-fn steps(graph: &Graph<'_>, mode: Mode) -> Result<Vec<Step>, CompileError> {
-    let clusters = match mode {
-        Mode::Strict => fuse::separate(graph),
-        Mode::Fused => fuse::fuse(graph),
+fn steps(graph: &Graph<'_>, settings: Settings) -> Result<Vec<Step>, CompileError> {
+    let clusters = match settings {
+        // The engine stores `fp16` between operations, and so does what computes its numbers.
+        Settings { numerics: Numerics::Ieee, mode: Mode::Fused } => fuse::fuse(graph),
+        _ => fuse::separate(graph),
     };
     let escapes = escapes(graph, &clusters);
     clusters
         .iter()
         .map(|ops| match ops.as_slice() {
-            [op] => step::single(graph, *op),
+            [op] => step::single(graph, *op, settings.numerics),
             ops => step::group(graph, ops, |value| escapes[value.index()]),
         })
         .collect()

@@ -4,6 +4,7 @@ use super::graph::Graph;
 use super::memory::StepUse;
 use crate::elementwise::{ElementOp, Group, Instruction, Kernel, Source};
 use crate::kernels::{self, Lowered};
+use crate::numerics::{self, Numerics};
 use anemone_runtime::CompileError;
 use mil::{Function, InferError, OpView, TensorType, ValueId};
 use smallvec::SmallVec;
@@ -28,8 +29,8 @@ pub(crate) struct Step {
     pub(crate) op: &'static str,
 }
 
-/// Lowers one operation.
-pub(crate) fn single(graph: &Graph<'_>, op: usize) -> Result<Step, CompileError> {
+/// Lowers one operation to kernels that compute these numbers.
+pub(crate) fn single(graph: &Graph<'_>, op: usize, numerics: Numerics) -> Result<Step, CompileError> {
     let view = graph.view(op);
     let outputs = view.operation.outputs.to_vec();
     if let Some(element) = ElementOp::from_view(&view) {
@@ -45,15 +46,24 @@ pub(crate) fn single(graph: &Graph<'_>, op: usize) -> Result<Step, CompileError>
             }],
             outputs: vec![0],
         };
-        return Ok(Step { work: Work::Elementwise(group.compile()), operands, outputs, op: view.name() });
+        let kernel = match numerics {
+            Numerics::Ieee => group.compile(),
+            Numerics::Ane(generation) => numerics::lower::elementwise(&view, generation, group),
+        };
+        return Ok(Step { work: Work::Elementwise(kernel), operands, outputs, op: view.name() });
     }
-    let lower = kernels::find(view.name()).ok_or_else(|| CompileError::Unsupported {
+    let special = match numerics {
+        Numerics::Ieee => None,
+        Numerics::Ane(generation) => numerics::lower::kernel(&view, generation),
+    };
+    let ordinary = || kernels::find(view.name()).map(|lower| lower(&view));
+    let lowered = special.or_else(ordinary).ok_or_else(|| CompileError::Unsupported {
         backend: "cpu",
         op: view.name(),
         value: name_of(&view),
         reason: None,
     })?;
-    let lowered = lower(&view).map_err(|error| unsupported(&view, &error))?;
+    let lowered = lowered.map_err(|error| unsupported(&view, &error))?;
     let operands = view.operands().map(|(_, id)| id).collect();
     Ok(Step { work: Work::Kernel(lowered), operands, outputs, op: view.name() })
 }

@@ -7,9 +7,10 @@ use rayon::prelude::*;
 
 use super::buffer::{Buffer, with_call_buffers};
 use super::error::GemmError;
+use super::fixed;
 use super::gemv;
 use super::isa::Isa;
-use super::matrix::{BatchDim, Bias, GemmOptions, MatMut, Operand, Source, check_bounds};
+use super::matrix::{Arithmetic, BatchDim, Bias, GemmOptions, MatMut, Operand, Source, check_bounds};
 use super::output::Output;
 use super::packed::{Block, Panels, Side};
 use super::plan::{Plan, Problem, plan};
@@ -60,6 +61,9 @@ pub(super) fn gemm_on(
             accumulate: options.accumulate,
             turned: false,
         };
+        if options.arithmetic == Arithmetic::Fixed {
+            return fixed::run(&job);
+        }
         match (job.a, job.b) {
             (Source::Matrix(a), Source::Matrix(b)) if a.rows == 1 || b.cols == 1 => {
                 gemv::run(&job, a, b, &mut call.a);
@@ -172,12 +176,17 @@ impl Job<'_> {
         if packed || self.out.col_stride == 1 || self.out.row_stride != 1 {
             return self;
         }
+        self.turned()
+    }
+
+    /// `Cᵀ = Bᵀ Aᵀ`. Neither operand may be packed.
+    pub(super) fn turned(self) -> Self {
         Self {
             a: self.b.transposed(),
             b: self.a.transposed(),
             out: self.out.transposed(),
             bias: self.bias.transposed(),
-            turned: true,
+            turned: !self.turned,
             ..self
         }
     }

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use half::f16;
 
 use super::error::UnknownIsa;
+use super::fixed::FixedTile;
 use super::pack::Lines;
 use super::simd::{self, Element, Kernels};
 use super::tile::Tile;
@@ -106,6 +107,16 @@ impl Isa {
     pub(super) unsafe fn tile(self, tile: &Tile) {
         // SAFETY: an `Isa` exists only on a CPU that has its features; the rest is the caller's promise.
         unsafe { (self.0.tile)(tile) }
+    }
+
+    /// Computes a fixed-point tile.
+    ///
+    /// # Safety
+    /// See [`FixedTile`].
+    #[inline]
+    pub(super) unsafe fn fixed_tile(self, tile: &FixedTile) {
+        // SAFETY: an `Isa` exists only on a CPU that has its features; the rest is the caller's promise.
+        unsafe { (self.0.fixed_point)(tile) }
     }
 }
 

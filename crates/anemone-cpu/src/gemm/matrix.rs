@@ -259,6 +259,18 @@ pub enum Bias<'a> {
     PerColumn(Operand<'a>),
 }
 
+/// The numbers that a product is made of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Arithmetic {
+    /// `fp32`, rounded once at the end.
+    #[default]
+    Float,
+    /// The Neural Engine's fixed point: products rounded half away from zero to 2^-16 (or flushed where the exponents of the
+    /// operands make up less than -16), summed exactly, infinite from 2^15, rounded half away to `fp16`. Operands in `fp32`
+    /// are rounded to `fp16` first; so is the result, whatever its type.
+    Fixed,
+}
+
 /// How to multiply; the default is one product that overwrites `C`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct GemmOptions<'a> {
@@ -268,6 +280,8 @@ pub struct GemmOptions<'a> {
     pub accumulate: bool,
     /// A bias, shared by all batch items.
     pub bias: Bias<'a>,
+    /// The numbers that it is made of.
+    pub arithmetic: Arithmetic,
 }
 
 /// Checks that the largest index, given `(count, stride)` per dimension, lies within `len` elements.

@@ -21,12 +21,14 @@
 //! # Parts
 //!
 //! `matrix` describes operands and checks them once; `plan` cuts the work; `drive` and `task` run it; `tile` is the
-//! inner kernel, `pack` feeds it, `gemv` takes over when one side is a vector; `simd` holds the instruction sets.
+//! inner kernel, `pack` feeds it, `gemv` takes over when one side is a vector; `simd` holds the instruction sets. `fixed` is the
+//! arithmetic of the Neural Engine ([`Arithmetic::Fixed`]), to which the order above does not apply.
 
 mod buffer;
 mod convert;
 mod drive;
 mod error;
+pub(crate) mod fixed;
 mod gemv;
 mod isa;
 mod matrix;
@@ -45,7 +47,7 @@ pub use convert::{narrow, widen};
 pub use drive::gemm;
 pub use error::{GemmError, UnknownIsa};
 pub use isa::Isa;
-pub use matrix::{BatchDim, Bias, GemmOptions, MatMut, MatRef, Operand, OperandMut, Source};
+pub use matrix::{Arithmetic, BatchDim, Bias, GemmOptions, MatMut, MatRef, Operand, OperandMut, Source};
 pub use pack::Pack;
 pub use packed::{Packed, Side};
 

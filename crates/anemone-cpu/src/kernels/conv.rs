@@ -14,17 +14,30 @@
 
 use super::windows::Windows;
 use super::{Lower, Lowered};
+use crate::gemm::Arithmetic;
 use mil::ops::conv::{ConvGeometry, geometry, transpose_geometry};
 use mil::{InferError, OpView};
 
 mod columns;
 mod depthwise;
 mod product;
+mod winograd;
+
+pub(crate) use winograd::lower as winograd;
 
 use product::{Parameters, Part, Product};
 
 /// The family's kernels.
-pub(crate) static OPS: &[(&str, Lower)] = &[("conv", conv), ("conv_transpose", conv_transpose)];
+pub(crate) static OPS: &[(&str, Lower)] = &[
+    ("conv", |op| conv(op, Arithmetic::Float)),
+    ("conv_transpose", |op| conv_transpose(op, Arithmetic::Float)),
+];
+
+/// The same in the engine's fixed point, for results of type `fp16`.
+pub(crate) static FIXED: &[(&str, Lower)] = &[
+    ("conv", |op| conv(op, Arithmetic::Fixed)),
+    ("conv_transpose", |op| conv_transpose(op, Arithmetic::Fixed)),
+];
 
 /// What one dimension of the windows reads: output `o` and tap `t` read input `o * stride + offsets[t]`.
 #[derive(Clone, Debug)]
@@ -34,11 +47,11 @@ struct Reach {
     output: usize,
 }
 
-fn conv(op: &OpView<'_>) -> Result<Lowered, InferError> {
+fn conv(op: &OpView<'_>, arithmetic: Arithmetic) -> Result<Lowered, InferError> {
     let geometry = geometry(op)?;
     let windows = Windows::new(&geometry.spatial);
     let parameters = Parameters::of(op, windows.output)?;
-    if depthwise::suits(&geometry) {
+    if arithmetic == Arithmetic::Float && depthwise::suits(&geometry) {
         return depthwise::lower(op, &geometry, windows, parameters, false);
     }
     let reach = std::array::from_fn(|i| Reach {
@@ -49,18 +62,20 @@ fn conv(op: &OpView<'_>) -> Result<Lowered, InferError> {
         output: windows.output[i],
     });
     let part = Part::whole(reach, windows.taps());
-    Ok(Product::new(op, &geometry, windows.input, vec![part], parameters, false)?.lowered())
+    Ok(Product::new(op, &geometry, windows.input, vec![part], parameters, false, arithmetic)?.lowered())
 }
 
 /// Output `y` gets `x[i] * weight[k]` where `y + before = i * stride + k * dilation`. In the phase of outputs
 /// `y = first + q * stride` those taps count for which `first + before - k * dilation` is a multiple of the stride; they
 /// read `x[q + (first + before - k * dilation) / stride]`.
-fn conv_transpose(op: &OpView<'_>) -> Result<Lowered, InferError> {
+fn conv_transpose(op: &OpView<'_>, arithmetic: Arithmetic) -> Result<Lowered, InferError> {
     let geometry: ConvGeometry = transpose_geometry(op)?;
     // `windows` are those of the convolution whose gradient this is: its input is our output.
     let windows = Windows::new(&geometry.spatial);
     let parameters = Parameters::of(op, windows.input)?;
-    if let Some(turned) = depthwise::transposed(&geometry, &windows) {
+    if arithmetic == Arithmetic::Float
+        && let Some(turned) = depthwise::transposed(&geometry, &windows)
+    {
         return depthwise::lower(op, &geometry, turned, parameters, true);
     }
     let mut parts = Vec::new();
@@ -79,7 +94,7 @@ fn conv_transpose(op: &OpView<'_>) -> Result<Lowered, InferError> {
         });
         parts.push(Part::phase(reach, &taps, windows.kernel, first, windows.strides));
     }
-    Ok(Product::new(op, &geometry, windows.output, parts, parameters, true)?.lowered())
+    Ok(Product::new(op, &geometry, windows.output, parts, parameters, true, arithmetic)?.lowered())
 }
 
 fn phase_offset(windows: &Windows, i: usize, first: usize, tap: usize) -> Option<isize> {

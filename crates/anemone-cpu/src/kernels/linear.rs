@@ -2,7 +2,9 @@
 //! [`gemm`].
 
 use super::{Call, In, KernelResult, Lower, Lowered, Out, operand, parallel, unsupported};
-use crate::gemm::{self, BatchDim, Bias, GemmError, GemmOptions, MatMut, MatRef, Packed, Side, Source};
+use crate::gemm::{
+    self, Arithmetic, BatchDim, Bias, GemmError, GemmOptions, MatMut, MatRef, Packed, Side, Source,
+};
 use half::f16;
 use mil::ops::linear::{MatmulGeometry, matmul_geometry};
 use mil::{Constant, DataType, InferError, OpView, Shape};
@@ -11,8 +13,18 @@ use smallvec::SmallVec;
 mod einsum;
 
 /// The family's kernels.
-pub(crate) static OPS: &[(&str, Lower)] =
-    &[("einsum", einsum::lower), ("linear", linear), ("matmul", matmul)];
+pub(crate) static OPS: &[(&str, Lower)] = &[
+    ("einsum", |op| einsum::lower(op, Arithmetic::Float)),
+    ("linear", |op| linear(op, Arithmetic::Float)),
+    ("matmul", |op| matmul(op, Arithmetic::Float)),
+];
+
+/// The same in the engine's fixed point, for results of type `fp16`.
+pub(crate) static FIXED: &[(&str, Lower)] = &[
+    ("einsum", |op| einsum::lower(op, Arithmetic::Fixed)),
+    ("linear", |op| linear(op, Arithmetic::Fixed)),
+    ("matmul", |op| matmul(op, Arithmetic::Fixed)),
+];
 
 /// Rows below which packing a constant beforehand is no gain: the product is bound by reading it once.
 pub(crate) const PACK_ROWS: usize = 4;
@@ -108,7 +120,7 @@ fn batch_dims(geometry: &MatmulGeometry) -> SmallVec<[BatchDim; 4]> {
     dims
 }
 
-fn matmul(op: &OpView<'_>) -> Result<Lowered, InferError> {
+fn matmul(op: &OpView<'_>, arithmetic: Arithmetic) -> Result<Lowered, InferError> {
     let mut geometry = matmul_geometry(op)?;
     let shared_y = geometry.y_batch.count() == 1;
     if shared_y && !geometry.transpose_x && geometry.x_batch == geometry.batch {
@@ -120,7 +132,7 @@ fn matmul(op: &OpView<'_>) -> Result<Lowered, InferError> {
     }
     let kinds = [of_kind(op, "x", op.output(0).dtype)?, of_kind(op, "y", op.output(0).dtype)?];
     match op.output(0).dtype {
-        DataType::Fp32 | DataType::Fp16 => float_matmul(op, geometry, kinds),
+        DataType::Fp32 | DataType::Fp16 => float_matmul(op, geometry, kinds, arithmetic),
         DataType::Int32 => Ok(int_matmul(geometry, kinds)),
         _ => Err(unsupported("x", op.tensor("x")?)),
     }
@@ -161,6 +173,7 @@ fn float_matmul(
     op: &OpView<'_>,
     geometry: MatmulGeometry,
     [kind_x, kind_y]: [Option<Constant>; 2],
+    arithmetic: Arithmetic,
 ) -> Result<Lowered, InferError> {
     let batch = batch_dims(&geometry);
     let x = View::dense(geometry.m, geometry.k, geometry.transpose_x);
@@ -181,7 +194,8 @@ fn float_matmul(
         let a = source(packed_x.as_ref(), x, kind_x.as_ref(), &call.inputs[0])?;
         let b = source(packed_y.as_ref(), y, kind_y.as_ref(), &call.inputs[1])?;
         let c = MatMut::row_major(elements_mut(&mut call.outputs[0]), c).map_err(gemm_failed)?;
-        gemm::gemm(a, b, c, &GemmOptions { batch: &batch, ..GemmOptions::default() }).map_err(gemm_failed)
+        let options = GemmOptions { batch: &batch, arithmetic, ..GemmOptions::default() };
+        gemm::gemm(a, b, c, &options).map_err(gemm_failed)
     };
     Ok(Lowered::new(run))
 }
@@ -229,7 +243,7 @@ fn int_slice<'a>(converted: &'a Option<Constant>, input: &'a In<'_>) -> &'a [i32
 }
 
 /// `x · weightᵀ + bias`, with a constant weight.
-fn linear(op: &OpView<'_>) -> Result<Lowered, InferError> {
+fn linear(op: &OpView<'_>, arithmetic: Arithmetic) -> Result<Lowered, InferError> {
     let (x, weight) = (op.tensor("x")?, op.tensor("weight")?);
     let (n, k) = (weight.shape[0], weight.shape[1]);
     let m = op.output(0).shape.count() / n.max(1);
@@ -258,7 +272,7 @@ fn linear(op: &OpView<'_>) -> Result<Lowered, InferError> {
         };
         let bias = bias.as_ref().and_then(constant_elements).map_or(Bias::None, Bias::PerColumn);
         let c = MatMut::row_major(elements_mut(&mut call.outputs[0]), [m, n]).map_err(gemm_failed)?;
-        gemm::gemm(a, b, c, &GemmOptions { bias, ..GemmOptions::default() }).map_err(gemm_failed)
+        gemm::gemm(a, b, c, &GemmOptions { bias, arithmetic, ..GemmOptions::default() }).map_err(gemm_failed)
     }))
 }
 

@@ -12,7 +12,7 @@ pub(crate) mod access;
 mod activation;
 mod blocks;
 pub(crate) mod constexpr;
-mod conv;
+pub(crate) mod conv;
 mod copy;
 mod fold;
 mod image_resizing;
@@ -104,6 +104,14 @@ static FAMILIES: &[&[(&str, Lower)]] = &[
     tensor_transformation::OPS,
     transformers::OPS,
 ];
+
+/// Kernels in the engine's fixed point, for results of type `fp16`.
+static FIXED: &[&[(&str, Lower)]] = &[conv::FIXED, linear::FIXED, transformers::FIXED];
+
+/// The kernel that computes the op called `name` in the engine's fixed point.
+pub(crate) fn find_fixed(name: &str) -> Option<Lower> {
+    FIXED.iter().flat_map(|family| family.iter()).find(|(op, _)| *op == name).map(|&(_, lower)| lower)
+}
 
 /// The kernel of the op called `name`.
 pub(crate) fn find(name: &str) -> Option<Lower> {

@@ -4,13 +4,19 @@ use super::activation::{divide, exp_of};
 use super::fold::{self, Max, Sum};
 use super::linear::{elements, elements_mut, gemm_failed, skip, skip_mut};
 use super::{Call, KernelResult, Lower, Lowered, operand, parallel};
-use crate::gemm::{self, BatchDim, GemmOptions, MatMut, MatRef};
+use crate::gemm::{self, Arithmetic, BatchDim, GemmOptions, MatMut, MatRef};
 use crate::isa::per_isa;
+use crate::numerics::rounding::round_floats;
 use half::f16;
 use mil::{DataType, InferError, OpView};
 
 /// The family's kernels.
-pub(crate) static OPS: &[(&str, Lower)] = &[("scaled_dot_product_attention", attention)];
+pub(crate) static OPS: &[(&str, Lower)] =
+    &[("scaled_dot_product_attention", |op| attention(op, Arithmetic::Float))];
+
+/// The same in the engine's fixed point, for results of type `fp16`; scores are rounded after each operation on them.
+pub(crate) static FIXED: &[(&str, Lower)] =
+    &[("scaled_dot_product_attention", |op| attention(op, Arithmetic::Fixed))];
 
 /// Bytes of scores held at a time: a share of the last-level cache.
 const SCORES: usize = 8 << 20;
@@ -25,6 +31,7 @@ struct Sizes {
     width: usize,
     /// Rows of queries handled at a time.
     block: usize,
+    arithmetic: Arithmetic,
 }
 
 /// Where the mask of a row of scores begins.
@@ -61,34 +68,34 @@ impl Mask {
     }
 }
 
-fn attention(op: &OpView<'_>) -> Result<Lowered, InferError> {
+fn attention(op: &OpView<'_>, arithmetic: Arithmetic) -> Result<Lowered, InferError> {
     let (query, value) = (op.shape("query")?, op.shape("value")?);
     let rank = query.rank();
     let heads: usize = query[..rank - 2].iter().product();
     let (length, embedding) = (query[rank - 2], query[rank - 1]);
     let (source, width) = (value[rank - 2], value[rank - 1]);
     let rows = SCORES / heads.saturating_mul(source).saturating_mul(4).max(1);
-    let sizes =
-        Sizes { heads, length, source, embedding, width, block: rows.clamp(16, 256).min(length.max(1)) };
+    let block = rows.clamp(16, 256).min(length.max(1));
+    let sizes = Sizes { heads, length, source, embedding, width, block, arithmetic };
     let mask = Mask::of(op, &query[..rank - 1])?;
     let operands = [operand(op, "query")?, operand(op, "key")?, operand(op, "value")?];
     let run = move |call: &mut Call<'_>| -> KernelResult {
         (0..sizes.length)
             .step_by(sizes.block)
-            .try_for_each(|first| block(call, sizes, operands, mask.as_ref(), first))
+            .try_for_each(|first| rows_from(call, sizes, operands, mask.as_ref(), first))
     };
-    Ok(Lowered::new(run).scratch(heads.saturating_mul(sizes.block * 4).saturating_mul(source)))
+    Ok(Lowered::new(run).scratch(heads.saturating_mul(block * 4).saturating_mul(source)))
 }
 
 /// Rows `first..` of every head's queries.
-fn block(
+fn rows_from(
     call: &mut Call<'_>,
     sizes: Sizes,
     [query, key, value]: [usize; 3],
     mask: Option<&Mask>,
     first: usize,
 ) -> KernelResult {
-    let Sizes { heads, length, source, embedding, width, block } = sizes;
+    let Sizes { heads, length, source, embedding, width, block, arithmetic } = sizes;
     let rows = block.min(length - first);
     let [query, key, value] = [query, key, value].map(|operand| elements(&call.inputs[operand]));
     let scores = &mut bytemuck::cast_slice_mut::<u8, f32>(call.scratch)[..heads * rows * source];
@@ -96,12 +103,18 @@ fn block(
     let b = MatRef::row_major(key, [source, embedding]).map_err(gemm_failed)?.transposed();
     let c = MatMut::row_major(&mut *scores, [rows, source]).map_err(gemm_failed)?;
     let batch = [BatchDim { count: heads, a: length * embedding, b: source * embedding, c: rows * source }];
-    gemm::gemm(a, b, c, &GemmOptions { batch: &batch, ..GemmOptions::default() }).map_err(gemm_failed)?;
+    gemm::gemm(a, b, c, &GemmOptions { batch: &batch, arithmetic, ..GemmOptions::default() })
+        .map_err(gemm_failed)?;
 
     let scale = 1.0 / (embedding as f32).sqrt();
     let masks = mask.map(|mask| (mask, &call.inputs[mask.operand]));
     parallel::rows(scores, source, 16, |row, scores| {
+        let round = |scores: &mut [f32]| match arithmetic {
+            Arithmetic::Float => {}
+            Arithmetic::Fixed => round_floats(scores),
+        };
         scale_row(scores, scale);
+        round(scores);
         if let Some((mask, input)) = masks {
             let start = mask.start(row / rows * length + first + row % rows);
             match mask.dtype {
@@ -112,8 +125,10 @@ fn block(
                 }
                 _ => keep_row(scores, &input.bytes()[start..]),
             }
+            round(scores);
         }
         softmax_row(scores);
+        round(scores);
     });
 
     let a = MatRef::row_major(&*scores, [rows, source]).map_err(gemm_failed)?;
@@ -121,7 +136,8 @@ fn block(
     let output = skip_mut(elements_mut(&mut call.outputs[0]), first * width);
     let c = MatMut::row_major(output, [rows, width]).map_err(gemm_failed)?;
     let batch = [BatchDim { count: heads, a: rows * source, b: source * width, c: length * width }];
-    gemm::gemm(a, b, c, &GemmOptions { batch: &batch, ..GemmOptions::default() }).map_err(gemm_failed)
+    gemm::gemm(a, b, c, &GemmOptions { batch: &batch, arithmetic, ..GemmOptions::default() })
+        .map_err(gemm_failed)
 }
 
 per_isa! {

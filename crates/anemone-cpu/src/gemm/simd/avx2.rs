@@ -9,7 +9,7 @@ use half::f16;
 use super::{Simd, kernel_table};
 
 kernel_table!(
-    "avx2", __m256, mr: 6, rows: [1 2 3 4 5 6], vectors: [1 2],
+    "avx2", __m256, mr: 6, rows: [1 2 3 4 5 6], vectors: [1 2], fixed: [6, 1],
     #[target_feature(enable = "avx2,fma,f16c")]
 );
 

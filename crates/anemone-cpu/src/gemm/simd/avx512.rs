@@ -9,7 +9,7 @@ use half::f16;
 use super::{Simd, kernel_table};
 
 kernel_table!(
-    "avx512", __m512, mr: 14, rows: [1 2 3 4 5 6 7 8 9 10 11 12 13 14], vectors: [1 2],
+    "avx512", __m512, mr: 14, rows: [1 2 3 4 5 6 7 8 9 10 11 12 13 14], vectors: [1 2], fixed: [7, 2],
     #[target_feature(enable = "avx512f")]
 );
 

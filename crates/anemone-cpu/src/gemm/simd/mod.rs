@@ -97,6 +97,7 @@ pub(super) struct Kernels {
     /// Lanes of a vector; divides `nr`.
     pub(super) lanes: usize,
     pub(super) tile: unsafe fn(&super::tile::Tile),
+    pub(super) fixed_point: unsafe fn(&super::fixed::FixedTile),
     pub(super) pack_f32: super::pack::PackFn<f32>,
     pub(super) pack_f16: super::pack::PackFn<f16>,
     pub(super) gemv_f32: super::gemv::LinesFn<f32>,
@@ -105,21 +106,23 @@ pub(super) struct Kernels {
     pub(super) narrow: unsafe fn(&[f32], &mut [f16]),
 }
 
-/// Defines `KERNELS`, the [`Kernels`] of a set: tiles of up to the listed rows by up to the listed vectors.
+/// Defines `KERNELS`, the [`Kernels`] of a set: tiles of up to the listed rows by up to the listed vectors; fixed-point tiles in
+/// parts of the given rows and vectors.
 macro_rules! kernel_table {
     (
         $name:literal, $vector:ty, mr: $mr:literal, rows: [$($row:literal)*], vectors: [$($vecs:literal)*],
-        $(#[$features:meta])*
+        fixed: [$fixed_rows:literal, $fixed_vectors:literal], $(#[$features:meta])*
     ) => {
-        use $crate::gemm::{convert, gemv, pack, simd, tile};
+        use $crate::gemm::{convert, fixed, gemv, pack, simd, tile};
 
         /// The kernels of this instruction set.
         pub(in $crate::gemm) static KERNELS: simd::Kernels = simd::Kernels {
             name: $name,
             mr: $mr,
-            nr: [$($vecs),*].len() * <$vector as simd::Simd>::LANES,
+            nr: NR,
             lanes: <$vector as simd::Simd>::LANES,
             tile: dispatch_tile,
+            fixed_point,
             pack_f32,
             pack_f16,
             gemv_f32,
@@ -154,6 +157,11 @@ macro_rules! kernel_table {
             unsafe { tile::tile::<$vector, ROWS, VECTORS, $mr>(args) }
         }
 
+        const NR: usize = [$($vecs),*].len() * <$vector as simd::Simd>::LANES;
+
+        kernel_table!(@forward [$(#[$features])*] fixed_point,
+            fixed::fixed_tile::<$vector, $fixed_rows, $fixed_vectors, $mr, NR>,
+            (args: &fixed::FixedTile));
         kernel_table!(@forward [$(#[$features])*] pack_f32, pack::pack_lines::<$vector, f32>,
             (lines: &pack::Lines<'_, f32>, dst: &mut [f32], width: usize));
         kernel_table!(@forward [$(#[$features])*] pack_f16, pack::pack_lines::<$vector, half::f16>,

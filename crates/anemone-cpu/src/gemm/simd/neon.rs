@@ -12,7 +12,7 @@ use half::f16;
 use super::{Simd, kernel_table};
 
 kernel_table!(
-    "neon", float32x4_t, mr: 8, rows: [1 2 3 4 5 6 7 8], vectors: [1 2 3],
+    "neon", float32x4_t, mr: 8, rows: [1 2 3 4 5 6 7 8], vectors: [1 2 3], fixed: [4, 3],
     #[target_feature(enable = "neon")]
 );
 

@@ -7,12 +7,12 @@ use half::f16;
 
 use super::{Simd, kernel_table};
 
-kernel_table!("portable", Lanes, mr: 4, rows: [1 2 3 4], vectors: [1 2],);
+kernel_table!("portable", Lanes, mr: 4, rows: [1 2 3 4], vectors: [1 2], fixed: [4, 1],);
 
 /// Four floats.
 #[derive(Clone, Copy)]
 #[repr(align(16))]
-pub(super) struct Lanes([f32; 4]);
+pub(in crate::gemm) struct Lanes(pub(in crate::gemm) [f32; 4]);
 
 // SAFETY: the methods need no CPU feature and touch four elements, as the trait says.
 unsafe impl Simd for Lanes {

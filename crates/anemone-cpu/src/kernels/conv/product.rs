@@ -3,7 +3,7 @@
 use super::Reach;
 use super::columns::{Columns, Layout};
 use crate::gemm::{
-    self, BatchDim, Bias, GemmOptions, MatMut, MatRef, Operand, OperandMut, Packed, Side, Source,
+    self, Arithmetic, BatchDim, Bias, GemmOptions, MatMut, MatRef, Operand, OperandMut, Packed, Side, Source,
 };
 use crate::kernels::copy::{Axis, StridedCopy};
 use crate::kernels::linear::{constant_elements, elements, gemm_failed, skip, skip_mut};
@@ -112,6 +112,7 @@ pub(super) struct Product {
     transposed: bool,
     all_taps: usize,
     dtype: DataType,
+    arithmetic: Arithmetic,
     scratch: Scratch,
 }
 
@@ -139,6 +140,7 @@ impl Product {
         parts: Vec<Part>,
         parameters: Parameters,
         transposed: bool,
+        arithmetic: Arithmetic,
     ) -> Result<Product, InferError> {
         let (groups, rows) = (geometry.groups, geometry.out_channels_per_group());
         let channels = geometry.in_channels_per_group();
@@ -183,7 +185,7 @@ impl Product {
         };
         let x = operand(op, "x")?;
         let mut product =
-            Product { pieces, parameters, x, groups, rows, transposed, all_taps, dtype, scratch };
+            Product { pieces, parameters, x, groups, rows, transposed, all_taps, dtype, arithmetic, scratch };
         product.pack();
         Ok(product)
     }
@@ -325,11 +327,12 @@ impl Group<'_> {
     fn run(&self, x: Operand<'_>, gathered: &[f32], output: OperandMut<'_>) -> KernelResult {
         let (layout, product) = (&self.piece.layout, self.product);
         let (positions, rows, groups) = (layout.positions(), product.rows, product.groups);
+        let arithmetic = product.arithmetic;
         let columns = Columns { layout, x: gathered, group: self.group };
         if layout.folded {
             let lines = positions * layout.batch;
             let c = MatMut::row_major(skip_mut(output, self.group * rows * lines), [rows, lines]);
-            let options = GemmOptions { bias: self.bias, ..GemmOptions::default() };
+            let options = GemmOptions { bias: self.bias, arithmetic, ..GemmOptions::default() };
             return gemm::gemm(self.a, Source::Custom(&columns), c.map_err(gemm_failed)?, &options)
                 .map_err(gemm_failed);
         }
@@ -340,7 +343,7 @@ impl Group<'_> {
             b: groups * layout.channels * plane,
             c: groups * rows * positions,
         }];
-        let options = GemmOptions { batch: &batch, bias: self.bias, ..GemmOptions::default() };
+        let options = GemmOptions { batch: &batch, bias: self.bias, arithmetic, ..GemmOptions::default() };
         let c = MatMut::row_major(skip_mut(output, self.group * rows * positions), [rows, positions]);
         let c = c.map_err(gemm_failed)?;
         if self.piece.pointwise {

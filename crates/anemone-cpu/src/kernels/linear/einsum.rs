@@ -1,7 +1,7 @@
 //! `einsum`: a batched matrix product where the equation is one, loops otherwise.
 
 use super::{elements, elements_mut, gemm_failed};
-use crate::gemm::{self, BatchDim, GemmOptions, MatMut, MatRef};
+use crate::gemm::{self, Arithmetic, BatchDim, GemmOptions, MatMut, MatRef};
 use crate::kernels::{Call, Float, KernelResult, Lowered, operand, parallel, unsupported};
 use mil::ops::linear::einsum::geometry;
 use mil::{InferError, OpView};
@@ -16,11 +16,11 @@ struct Label {
     output: Option<usize>,
 }
 
-pub(super) fn lower(op: &OpView<'_>) -> Result<Lowered, InferError> {
+pub(super) fn lower(op: &OpView<'_>, arithmetic: Arithmetic) -> Result<Lowered, InferError> {
     let labels = labels(op)?;
     let first = operand(op, "values")?;
     if let Some(product) = Product::of(&labels) {
-        return Ok(Lowered::new(move |call| product.run(call, first)));
+        return Ok(Lowered::new(move |call| product.run(call, first, arithmetic)));
     }
     let tensor = op.function.tensor(op.values("values")[0]);
     match tensor.dtype {
@@ -74,7 +74,7 @@ impl Product {
         (labels.iter().all(|label| label.inputs.len() == 2)).then_some(Product { m, k, n, batch })
     }
 
-    fn run(&self, call: &mut Call<'_>, first: usize) -> KernelResult {
+    fn run(&self, call: &mut Call<'_>, first: usize, arithmetic: Arithmetic) -> KernelResult {
         let Product { m, k, n, batch } = self;
         let (x, y) = (elements(&call.inputs[first]), elements(&call.inputs[first + 1]));
         let a = MatRef::new(x, [m.size, k.size], [m.inputs[0], k.inputs[0]]).map_err(gemm_failed)?;
@@ -82,7 +82,8 @@ impl Product {
         let strides = [m.output.unwrap_or(0), n.output.unwrap_or(0)];
         let c = MatMut::new(elements_mut(&mut call.outputs[0]), [m.size, n.size], strides)
             .map_err(gemm_failed)?;
-        gemm::gemm(a, b, c, &GemmOptions { batch, ..GemmOptions::default() }).map_err(gemm_failed)
+        let options = GemmOptions { batch, arithmetic, ..GemmOptions::default() };
+        gemm::gemm(a, b, c, &options).map_err(gemm_failed)
     }
 }
 

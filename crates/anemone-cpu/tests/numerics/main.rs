@@ -1,0 +1,5 @@
+//! The engine's numbers against published measurements of real engines.
+
+mod fingerprints;
+mod numpy;
+mod reference;
