@@ -4,7 +4,8 @@
 //! on a device by us.
 
 pub mod chips;
+pub mod cost;
 pub mod facts;
 pub mod legalize;
 pub mod rules;
-pub mod cost;
+pub mod simulated;

@@ -15,6 +15,36 @@ pub trait Backend: Send + Sync {
         program: &Verified,
         options: &CompileOptions,
     ) -> Result<Box<dyn Executable>, CompileError>;
+
+    /// What the device that this back end stands for would have spent so far; `None` unless it is a simulated one.
+    fn meter(&self) -> Option<Meter> {
+        None
+    }
+}
+
+/// What a simulated device would have spent: estimates of a cost model, never measurements.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Meter {
+    /// The device that is simulated.
+    pub device: String,
+    /// Calls of compiled functions.
+    pub calls: u64,
+    /// Programs that the device was given, one after another: one for each part of a function that runs there.
+    pub dispatches: u64,
+    /// Seconds on the device: the middle of the estimates.
+    pub seconds: f64,
+    /// Seconds on the device if each call is as fast as is likely.
+    pub seconds_low: f64,
+    /// Seconds on the device if each call is as slow as is likely.
+    pub seconds_high: f64,
+    /// Energy of the device in millijoules.
+    pub millijoules: f64,
+    /// Programs compiled for the device.
+    pub compiled: u64,
+    /// Operations of the compiled functions that the device takes.
+    pub on_device: u64,
+    /// Operations of the compiled functions that are left to the host; their time is in no figure here.
+    pub on_host: u64,
 }
 
 /// What to compile, and which states to bind.

@@ -10,7 +10,7 @@ mod error;
 mod states;
 mod tensor;
 
-pub use backend::{Backend, CompileOptions, Executable, Feature};
+pub use backend::{Backend, CompileOptions, Executable, Feature, Meter};
 pub use error::{CompileError, RunError, TensorError};
 pub use states::{StateGuard, States};
 pub use tensor::Tensor;

@@ -96,13 +96,18 @@ impl FunctionWork {
         };
         let outputs = function.body.outputs.iter().copied();
         for value in function.tensor_inputs().chain(outputs) {
-            let half = walk.context.bytes(value);
-            let bytes = half / 2.0 * port_size(function.ty(value));
-            work.port_bytes += bytes;
-            work.host_bytes += half;
-            work.ragged_rows += ragged_rows(function.ty(value), assume.unknown_dim);
+            work.add_port(function.ty(value), assume.unknown_dim);
         }
         work
+    }
+
+    /// Adds a value that enters or leaves.
+    pub(super) fn add_port(&mut self, ty: &Type, assumed: usize) {
+        let Some(tensor) = ty.as_tensor() else { return };
+        let count = elements(&tensor.shape, assumed);
+        self.port_bytes += count * port_size(ty);
+        self.host_bytes += 2.0 * count;
+        self.ragged_rows += ragged_rows(ty, assumed);
     }
 
     /// Floating-point operations per call.
@@ -165,7 +170,12 @@ fn port_size(ty: &Type) -> f64 {
 
 /// Bytes of the constants of a function as the engine keeps them: `fp32` as `fp16`.
 fn weights(function: &Function) -> f64 {
-    let bytes = function.values.iter().map(|value| match &value.def {
+    weights_of(function, (0..function.values.len()).map(ValueId::from_index))
+}
+
+/// The same of these values.
+pub(super) fn weights_of(function: &Function, values: impl IntoIterator<Item = ValueId>) -> f64 {
+    let bytes = values.into_iter().map(|id| match &function.value(id).def {
         Def::Const(constant) if constant.ty().dtype == DataType::Fp32 => constant.bytes().len() as f64 / 2.0,
         Def::Const(constant) => constant.bytes().len() as f64,
         Def::Input | Def::Op | Def::Constexpr => 0.0,

@@ -4,4 +4,5 @@ pub mod calibration;
 pub mod graph;
 pub mod model;
 pub mod params;
+mod part;
 pub mod work;

@@ -169,10 +169,10 @@ pub fn check(program: &Verified, function: Option<&str>, chip: &'static Chip) ->
 }
 
 /// Findings of one function. Keys tell apart what is counted together from what is not; values begin with a place in the program.
-struct Checker<'a> {
-    function: &'a Function,
-    chip: &'static Chip,
-    found: BTreeMap<(&'static str, usize), (usize, Finding)>,
+pub(super) struct Checker<'a> {
+    pub(super) function: &'a Function,
+    pub(super) chip: &'static Chip,
+    pub(super) found: BTreeMap<(&'static str, usize), (usize, Finding)>,
 }
 
 impl Checker<'_> {
@@ -214,7 +214,7 @@ impl Checker<'_> {
     }
 
     /// Whether the operation is refused.
-    fn operation(&mut self, at: usize, site: &Site<'_>, summary: &mut FunctionSummary) -> bool {
+    pub(super) fn operation(&mut self, at: usize, site: &Site<'_>, summary: &mut FunctionSummary) -> bool {
         let op = site.op.name();
         let name =
             site.op.operation.outputs.first().map_or_else(String::new, |&id| self.function.display_name(id));

@@ -19,6 +19,7 @@ mod general;
 mod image_resizing;
 mod linear;
 mod normalization;
+mod placement;
 mod pool;
 mod quantization;
 mod random;
@@ -34,6 +35,7 @@ mod transformers;
 
 pub use check::{BASIS, CheckError, Finding, FunctionSummary, Report, Verdict, check};
 pub use declare::{Elsewhere, Entry, Holds, OpRule, Placement, Rule, Scope, Severity, Test};
+pub use placement::{Hosted, hosted};
 pub use range::Range;
 pub use site::{Graph, Hit, Site, ValueSite};
 

@@ -1,0 +1,156 @@
+//! A simulated engine: its numbers, its rules, its limits, and a clock and an energy meter that run on estimates.
+//!
+//! [`SimulatedEngine`] is a back end like any other. Programs compute on the CPU with the engine's arithmetic
+//! ([`Numerics::Ane`](anemone_cpu::Numerics)); what the chip would refuse goes to the host, as those who drive the engine
+//! directly do it (optimizers and losses in `fp32`), or is an error; every call costs what the cost model says. None of it was
+//! run on a device.
+
+mod executable;
+mod process;
+mod stages;
+
+pub use stages::Stages;
+
+use crate::chips::{Chip, Convolution};
+use crate::cost::{EstimateOptions, estimate_parts};
+use anemone_cpu::{AneGeneration, CpuBackend, Numerics, specialize};
+use anemone_runtime::{Backend, CompileError, CompileOptions, Executable, Meter};
+use executable::{CallCost, SimulatedExecutable};
+use mil::{Function, Verified};
+use process::Process;
+use std::sync::{Arc, Mutex};
+
+/// What becomes of operations that the engine does not take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HostWork {
+    /// The host computes them, between programs of the engine. Their time is in no estimate.
+    #[default]
+    Allowed,
+    /// A function that is not the engine's as a whole is refused when it is compiled.
+    Refused,
+}
+
+/// How an engine is simulated.
+#[derive(Clone, Debug, Default)]
+pub struct SimulatedOptions {
+    /// What becomes of operations that the engine does not take.
+    pub host: HostWork,
+    /// What estimates assume.
+    pub estimate: EstimateOptions,
+    /// Threads that compute; 0 for one per core.
+    pub threads: usize,
+}
+
+/// A chip's engine, simulated on the CPU.
+#[derive(Clone, Debug)]
+pub struct SimulatedEngine {
+    chip: &'static Chip,
+    cpu: CpuBackend,
+    options: SimulatedOptions,
+    process: Arc<Mutex<Process>>,
+}
+
+impl SimulatedEngine {
+    /// An engine in a process that has compiled nothing yet.
+    ///
+    /// # Errors
+    /// When no compiler makes programs for the chip, or the CPU back end does not start.
+    pub fn new(chip: &'static Chip, options: SimulatedOptions) -> Result<SimulatedEngine, CompileError> {
+        let generation = generation(chip).ok_or_else(|| {
+            CompileError::Pass(format!(
+                "the engine of {} cannot be simulated: no MIL program was ever compiled for its target {}",
+                chip.name, chip.target
+            ))
+        })?;
+        let cpu = CpuBackend::with_threads(options.threads)?.numerics(Numerics::Ane(generation));
+        let process = Arc::new(Mutex::new(Process::new(chip.name)));
+        Ok(SimulatedEngine { chip, cpu, options, process })
+    }
+
+    /// The chip.
+    pub fn chip(&self) -> &'static Chip {
+        self.chip
+    }
+
+    fn compile_function(
+        &self,
+        program: &Verified,
+        function: &Function,
+        options: &CompileOptions,
+    ) -> Result<Box<dyn Executable>, CompileError> {
+        let bound = specialize(function, &options.shapes)?;
+        let stages = Stages::new(&bound, self.chip);
+        if let (HostWork::Refused, Some(hosted)) = (self.options.host, stages.reasons().next()) {
+            return Err(CompileError::Unsupported {
+                backend: "simulated",
+                op: hosted.op,
+                value: hosted.value.clone(),
+                reason: Some(format!("{} would not run it on its engine ({}): {}", self.chip.name, hosted.rule, hosted.why)),
+            });
+        }
+        let inner = self.cpu.compile(program, options)?;
+        let parts = stages.parts();
+        let estimates = estimate_parts(&bound, parts, self.chip, &self.options.estimate);
+        let mut cost = CallCost { dispatches: parts.len() as u64, ..CallCost::default() };
+        for estimate in &estimates {
+            cost.seconds += estimate.latency_ms.mid / 1e3;
+            cost.seconds_low += estimate.latency_ms.low / 1e3;
+            cost.seconds_high += estimate.latency_ms.high / 1e3;
+            cost.millijoules += estimate.energy_mj.mid;
+        }
+        tracing::info!(
+            chip = self.chip.name,
+            function = function.name,
+            programs = parts.len(),
+            on_engine = stages.on_engine(),
+            on_host = stages.on_host(),
+            milliseconds = cost.seconds * 1e3,
+            "compiled for the simulated engine"
+        );
+        let slots = process::load(&self.process, parts.len())?;
+        process::lock(&self.process).placed(stages.on_engine(), stages.on_host());
+        Ok(Box::new(SimulatedExecutable::new(inner, cost, slots)))
+    }
+}
+
+/// The arithmetic of a chip's engine, as far as it is known; `None` where no MIL program reaches it.
+pub fn generation(chip: &Chip) -> Option<AneGeneration> {
+    chip.family().limits()?;
+    let generation = match chip.target.get(..3) {
+        Some("h13" | "m11") => AneGeneration::H13,
+        Some("h14") => AneGeneration::H14,
+        Some("h15") => AneGeneration::H15,
+        Some("h16") => AneGeneration::H16,
+        Some("h17" | "h18" | "h19" | "m12") => AneGeneration::H17,
+        _ if chip.target == "t1" => AneGeneration::H13,
+        _ => return None,
+    };
+    debug_assert!(chip.convolution == Convolution::Unknown || generation.has_winograd() == (chip.convolution == Convolution::Winograd));
+    Some(generation)
+}
+
+impl Backend for SimulatedEngine {
+    fn name(&self) -> &'static str {
+        "simulated"
+    }
+
+    fn compile(
+        &self,
+        program: &Verified,
+        options: &CompileOptions,
+    ) -> Result<Box<dyn Executable>, CompileError> {
+        let function = match &options.function {
+            Some(name) => program.function(name),
+            None => program.functions.first(),
+        };
+        match function {
+            Some(function) => self.compile_function(program, function, options),
+            // The CPU says what there is.
+            None => self.cpu.compile(program, options),
+        }
+    }
+
+    fn meter(&self) -> Option<Meter> {
+        Some(process::lock(&self.process).meter().clone())
+    }
+}
