@@ -40,8 +40,7 @@ pub(super) fn ranges(function: &Function, operations: &[&Operation]) -> Vec<Rang
         .iter()
         .map(|value| match &value.def {
             mil::Def::Const(constant) => of_constant(constant),
-            _ if value.ty.tensor().dtype == DataType::Bool => Range::new(0.0, 1.0),
-            _ => Range::ANY,
+            _ => of_type(value.ty.tensor().dtype),
         })
         .collect();
     for operation in
@@ -54,6 +53,16 @@ pub(super) fn ranges(function: &Function, operations: &[&Operation]) -> Vec<Rang
         }
     }
     ranges
+}
+
+/// What fits in a type.
+fn of_type(dtype: DataType) -> Range {
+    match dtype {
+        DataType::Bool => Range::new(0.0, 1.0),
+        DataType::Int8 => Range::new(-128.0, 127.0),
+        DataType::Uint8 => Range::new(0.0, 255.0),
+        _ => Range::ANY,
+    }
 }
 
 fn of_constant(constant: &mil::Constant) -> Range {
@@ -112,7 +121,6 @@ fn of_result(op: &OpView<'_>, range: &dyn Fn(ValueId) -> Range) -> Range {
         | "slice_by_size" | "split" | "tile" | "reverse" | "max_pool" | "reduce_max" | "reduce_min"
         | "depth_to_space" | "space_to_depth" | "pixel_shuffle" | "pixel_unshuffle" => x,
         "pad" => x.union(Range::new(0.0, 0.0)).union(of("constant_val")),
-        _ if op.output(0).dtype == DataType::Bool => Range::new(0.0, 1.0),
-        _ => Range::ANY,
+        _ => of_type(op.output(0).dtype),
     }
 }

@@ -42,6 +42,7 @@ pub struct Graph<'a> {
     is_output: Vec<bool>,
     known: Vec<bool>,
     ranges: Vec<Range>,
+    is_static: bool,
 }
 
 impl<'a> Graph<'a> {
@@ -62,6 +63,7 @@ impl<'a> Graph<'a> {
                 .map(|value| matches!(value.def, Def::Const(_) | Def::Constexpr))
                 .collect(),
             ranges: Vec::new(),
+            is_static: function.is_static(),
         };
         graph.walk(&function.body);
         for &output in &function.body.outputs {
@@ -97,6 +99,11 @@ impl<'a> Graph<'a> {
                 self.uses[output.index()].push(at);
             }
         }
+    }
+
+    /// Whether everything about the function is known before it runs.
+    pub fn is_static(&self) -> bool {
+        self.is_static
     }
 
     /// The operation that defines a value.
