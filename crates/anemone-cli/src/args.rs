@@ -156,7 +156,8 @@ pub(crate) struct TrainArgs {
 /// Where to run.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DeviceArgs {
-    /// Where to run: cpu [default: the best there is]
+    /// Where to run: cpu, or simulated:CHIP (m1, m5-pro, …): the engine's arithmetic, with estimates of its time and energy
+    /// [default: the best there is]
     #[arg(long, value_name = "NAME", help_heading = "Run")]
     pub(crate) device: Option<String>,
 

@@ -3,6 +3,7 @@
 use crate::args::DeviceArgs;
 use crate::error::CliError;
 use anemone::Device;
+use anemone::ane::simulated::{SimulatedEngine, SimulatedOptions};
 use anemone::cpu::CpuBackend;
 use anemone::runtime::Backend;
 use std::thread;
@@ -30,7 +31,9 @@ pub(crate) fn choose(args: &DeviceArgs) -> Result<Chosen, CliError> {
         Some(name) => {
             let device: Device = name
                 .parse()
-                .map_err(|error: anemone::DeviceError| CliError::usage(error.to_string(), "--device cpu"))?;
+                .map_err(|error: anemone::DeviceError| {
+                CliError::usage(error.to_string(), "--device cpu, or --device simulated:m1")
+            })?;
             (device, "asked for".to_string())
         }
         None => {
@@ -43,7 +46,11 @@ pub(crate) fn choose(args: &DeviceArgs) -> Result<Chosen, CliError> {
         threads => threads,
     };
     let plural = if count == 1 { "" } else { "s" };
-    let description = format!("{device}, {count} thread{plural}; {why}");
+    let what = match device {
+        Device::Simulated(chip) => format!("the engine of {}, simulated by the CPU", chip.name),
+        other => other.to_string(),
+    };
+    let description = format!("{what}, {count} thread{plural}; {why}");
     Ok(Chosen { device, threads, description })
 }
 
@@ -52,6 +59,10 @@ impl Chosen {
     pub(crate) fn start(&self) -> Result<Running, CliError> {
         let backend: Box<dyn Backend> = match self.device {
             Device::Cpu => Box::new(CpuBackend::with_threads(self.threads)?),
+            Device::Simulated(chip) => {
+                let options = SimulatedOptions { threads: self.threads, ..SimulatedOptions::default() };
+                Box::new(SimulatedEngine::new(chip, options)?)
+            }
             other => other.backend()?,
         };
         Ok(Running { backend, description: self.description.clone() })

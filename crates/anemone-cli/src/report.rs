@@ -1,9 +1,11 @@
 //! The end of a run in a few lines: how good, how fast, where it lies.
 
+use crate::device::Running;
 use crate::config::{ModelConfig, RunConfig, TokenizerKind};
 use crate::error::CliError;
 use crate::output::{Output, duration, thousands};
 use anemone::nn::train::{Checkpoint, Outcome, Precision, Report};
+use anemone::runtime::Meter;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,12 +15,15 @@ pub(crate) fn show(
     report: &Report,
     config: &RunConfig,
     checkpoint: &Checkpoint,
-    device: &str,
+    running: &Running,
     out: &mut Output,
 ) -> Result<(), CliError> {
+    let device = running.description.as_str();
+    let meter = running.backend.meter();
     let files = files(checkpoint, config.tokenizer);
     out.json(&json!({
         "event": "end", "report": report, "device": device, "files": files, "measures": measures(report, config),
+        "simulated": meter.as_ref().map(meter_json),
     }))?;
     let word = match report.outcome {
         Outcome::Finished => "finished",
@@ -43,9 +48,46 @@ pub(crate) fn show(
         rows.extend(held_out_rows(&evaluation.values, config));
     }
     rows.push(("ran on", device.to_string()));
+    rows.extend(meter.iter().flat_map(meter_rows));
     rows.push(("written to", format!("{}: {}", checkpoint.dir().display(), names(&files))));
     out.result("")?;
     out.table(&rows)
+}
+
+/// Rows about what a simulated device would have spent.
+pub(crate) fn meter_rows(meter: &Meter) -> [(&'static str, String); 2] {
+    let per_call = if meter.calls == 0 { 0.0 } else { meter.seconds / meter.calls as f64 };
+    [
+        (
+            "estimate",
+            format!(
+                "{} on the engine of {} ({} to {}), {:.3} J; {:.3} ms a call",
+                duration(meter.seconds),
+                meter.device,
+                duration(meter.seconds_low),
+                duration(meter.seconds_high),
+                meter.millijoules / 1e3,
+                per_call * 1e3,
+            ),
+        ),
+        (
+            "",
+            format!(
+                "{} calls, {} dispatches; of the operations {} on the engine, {} on the host, whose time is not in it",
+                meter.calls, meter.dispatches, meter.on_device, meter.on_host
+            ),
+        ),
+    ]
+}
+
+/// The same for programs.
+pub(crate) fn meter_json(meter: &Meter) -> serde_json::Value {
+    json!({
+        "chip": meter.device, "basis": "estimated", "calls": meter.calls, "dispatches": meter.dispatches,
+        "seconds": meter.seconds, "seconds_low": meter.seconds_low, "seconds_high": meter.seconds_high,
+        "millijoules": meter.millijoules, "programs": meter.compiled,
+        "operations_on_engine": meter.on_device, "operations_on_host": meter.on_host,
+    })
 }
 
 /// Rows about the held-out data.

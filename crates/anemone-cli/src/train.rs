@@ -145,7 +145,7 @@ impl Run<'_> {
         let report = trainer.run(&mut |event| watcher.observe(&event));
         watcher.finish()?;
         let report = report?;
-        report::show(&report, &self.config, &self.checkpoint, &self.running.description, out)?;
+        report::show(&report, &self.config, &self.checkpoint, &self.running, out)?;
         if report.outcome == Outcome::Stopped {
             let dir = self.checkpoint.dir().display();
             out.say(&format!("\nEverything is saved. Go on with:  anemone train --resume {dir}"))?;

@@ -1,5 +1,7 @@
 //! Devices: where a program runs, and why there.
 
+use anemone_ane::chips::Chip;
+use anemone_ane::simulated::{SimulatedEngine, SimulatedOptions};
 use anemone_cpu::CpuBackend;
 use anemone_runtime::{Backend, CompileError};
 use std::fmt;
@@ -7,11 +9,14 @@ use std::str::FromStr;
 use thiserror::Error;
 
 /// Where programs run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Device {
     /// The CPU of this machine.
     Cpu,
+    /// The engine of a chip, simulated: its arithmetic, rules and limits as far as they are published, with estimates of time and
+    /// energy. Nothing runs on a device.
+    Simulated(&'static Chip),
 }
 
 /// A device, and the reason for each better one that was passed over.
@@ -25,10 +30,12 @@ pub struct Choice {
 
 /// Not the name of a device.
 #[derive(Clone, Debug, PartialEq, Error)]
-#[error("there is no device `{found}`; devices: cpu")]
+#[error("there is no device `{found}`; devices: cpu, and simulated:CHIP, where CHIP is one of {chips}")]
 pub struct DeviceError {
     /// What was asked for.
     pub found: String,
+    /// Names of the chips that can be simulated.
+    pub chips: String,
 }
 
 impl Device {
@@ -54,14 +61,28 @@ impl Device {
     pub fn backend(self) -> Result<Box<dyn Backend>, CompileError> {
         match self {
             Device::Cpu => Ok(Box::new(CpuBackend::new()?)),
+            Device::Simulated(chip) => Ok(Box::new(SimulatedEngine::new(chip, SimulatedOptions::default())?)),
         }
     }
 }
+
+impl PartialEq for Device {
+    fn eq(&self, other: &Device) -> bool {
+        match (self, other) {
+            (Device::Cpu, Device::Cpu) => true,
+            (Device::Simulated(one), Device::Simulated(other)) => one.name == other.name,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Device {}
 
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Device::Cpu => f.write_str("cpu"),
+            Device::Simulated(chip) => write!(f, "simulated:{}", chip.name.to_ascii_lowercase().replace(' ', "-")),
         }
     }
 }
@@ -69,9 +90,32 @@ impl fmt::Display for Device {
 impl FromStr for Device {
     type Err = DeviceError;
     fn from_str(name: &str) -> Result<Device, DeviceError> {
-        match name {
-            "cpu" => Ok(Device::Cpu),
-            _ => Err(DeviceError { found: name.to_string() }),
+        if name == "cpu" {
+            return Ok(Device::Cpu);
         }
+        let chip = name.strip_prefix("simulated:").and_then(|chip| Chip::named(chip).ok());
+        chip.map(Device::Simulated).ok_or_else(|| DeviceError {
+            found: name.to_string(),
+            chips: anemone_ane::chips::CHIPS
+                .iter()
+                .filter(|chip| anemone_ane::simulated::generation(chip).is_some())
+                .map(|chip| chip.name.to_ascii_lowercase().replace(' ', "-"))
+                .collect::<Vec<_>>()
+                .join(", "),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Device;
+
+    #[test]
+    fn devices_have_names() {
+        for name in ["cpu", "simulated:m1", "simulated:m5-pro"] {
+            assert_eq!(name.parse::<Device>().map(|device| device.to_string()).as_deref(), Ok(name));
+        }
+        let error = "simulated:m99".parse::<Device>().map_err(|error| error.to_string());
+        assert!(error.is_err_and(|error| error.contains("m1, ") && error.contains("`simulated:m99`")));
     }
 }
