@@ -29,9 +29,7 @@ pub(crate) fn choose(args: &DeviceArgs) -> Result<Chosen, CliError> {
     let threads = args.threads.unwrap_or(0);
     let (device, why) = match &args.device {
         Some(name) => {
-            let device: Device = name
-                .parse()
-                .map_err(|error: anemone::DeviceError| {
+            let device: Device = name.parse().map_err(|error: anemone::DeviceError| {
                 CliError::usage(error.to_string(), "--device cpu, or --device simulated:m1")
             })?;
             (device, "asked for".to_string())

@@ -1,7 +1,7 @@
 //! The end of a run in a few lines: how good, how fast, where it lies.
 
-use crate::device::Running;
 use crate::config::{ModelConfig, RunConfig, TokenizerKind};
+use crate::device::Running;
 use crate::error::CliError;
 use crate::output::{Output, duration, thousands};
 use anemone::nn::train::{Checkpoint, Outcome, Precision, Report};

@@ -82,7 +82,9 @@ impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Device::Cpu => f.write_str("cpu"),
-            Device::Simulated(chip) => write!(f, "simulated:{}", chip.name.to_ascii_lowercase().replace(' ', "-")),
+            Device::Simulated(chip) => {
+                write!(f, "simulated:{}", chip.name.to_ascii_lowercase().replace(' ', "-"))
+            }
         }
     }
 }

@@ -62,7 +62,8 @@ impl FunctionWork {
     pub fn new(function: &Function, assume: Assumptions) -> FunctionWork {
         let compressed = compressed(function);
         let dequantized = marks(function, |operation| operation.op.declaration().name == "dequantize");
-        let ports = ports(function);
+        let mut ports = ports(function);
+        fused_ports(function, &mut ports);
         let context = Context {
             function,
             assumed: assume.unknown_dim,
@@ -73,7 +74,9 @@ impl FunctionWork {
         let mut walk = Walk {
             context,
             uses: uses(function),
-            products: marks(function, |operation| matches!(operation.op.family, Family::Conv | Family::Linear)),
+            products: marks(function, |operation| {
+                matches!(operation.op.family, Family::Conv | Family::Linear)
+            }),
             assume,
             looped: false,
         };
@@ -124,7 +127,12 @@ impl FunctionWork {
                 None => parts.push(*part),
             }
         }
-        Load { parts, port_bytes: self.port_bytes, host_bytes: self.host_bytes, ragged_rows: self.ragged_rows }
+        Load {
+            parts,
+            port_bytes: self.port_bytes,
+            host_bytes: self.host_bytes,
+            ragged_rows: self.ragged_rows,
+        }
     }
 
     /// Every part of every operation.
@@ -162,6 +170,37 @@ fn ports(function: &Function) -> Vec<bool> {
         }
     }
     ports
+}
+
+/// What a fused operation gives to a port, its producer writes there.
+fn fused_ports(function: &Function, ports: &mut [bool]) {
+    let uses = uses(function);
+    for operation in function.body.ops.iter().rev() {
+        let at_port =
+            operation.outputs.first().is_some_and(|value| ports.get(value.index()).copied().unwrap_or(false));
+        let same = matches!(
+            operation.op.family,
+            Family::Activation | Family::ElementwiseUnary | Family::ElementwiseBinary | Family::Quantization
+        );
+        if let (true, true, Some(x)) = (at_port, same, operation.uses().next())
+            && matches!(function.value(x).def, Def::Op)
+            && uses.get(x.index()) == Some(&1)
+            && producer(function, x).is_some_and(|family| matches!(family, Family::Conv | Family::Linear))
+            && let Some(port) = ports.get_mut(x.index())
+        {
+            *port = true;
+        }
+    }
+}
+
+/// The family of the operation that defines a value.
+fn producer(function: &Function, value: ValueId) -> Option<Family> {
+    function
+        .body
+        .ops
+        .iter()
+        .find(|operation| operation.outputs.contains(&value))
+        .map(|operation| operation.op.family)
 }
 
 fn port_size(ty: &Type) -> f64 {
@@ -234,9 +273,9 @@ fn compressed(function: &Function) -> Vec<Option<(Stream, f64)>> {
             "constexpr_affine_dequantize" => Stream::Int8,
             "constexpr_blockwise_shift_scale" => Stream::Blockwise,
             "constexpr_lut_to_dense" => Stream::Lut,
-            "constexpr_sparse_to_dense" | "constexpr_lut_to_sparse" | "constexpr_sparse_blockwise_shift_scale" => {
-                Stream::Sparse
-            }
+            "constexpr_sparse_to_dense"
+            | "constexpr_lut_to_sparse"
+            | "constexpr_sparse_blockwise_shift_scale" => Stream::Sparse,
             _ => Stream::Fp16,
         };
         let stored = operation.uses().map(|value| match &function.value(value).def {
@@ -304,10 +343,14 @@ impl Walk<'_> {
                 part.unit = Unit::Free;
             }
         }
-        if parts.iter().all(|part| part.unit == Unit::Free) && !fused && operation.op.family == Family::Constexpr {
+        if parts.iter().all(|part| part.unit == Unit::Free)
+            && !fused
+            && operation.op.family == Family::Constexpr
+        {
             return;
         }
-        let value = operation.outputs.first().map_or_else(String::new, |&id| self.context.function.display_name(id));
+        let value =
+            operation.outputs.first().map_or_else(String::new, |&id| self.context.function.display_name(id));
         into.push(OpWork { op: name, value, parts, fused, position });
     }
 
@@ -336,7 +379,9 @@ impl Walk<'_> {
         let kind = match operation.op.family {
             Family::Activation => name != "softmax",
             Family::ElementwiseUnary | Family::Quantization => true,
-            Family::ElementwiseBinary => matches!(name, "add" | "sub" | "mul" | "real_div") && constants <= channels,
+            Family::ElementwiseBinary => {
+                matches!(name, "add" | "sub" | "mul" | "real_div") && constants <= channels
+            }
             Family::Normalization => name == "batch_norm",
             _ => false,
         };
@@ -346,5 +391,8 @@ impl Walk<'_> {
 
 /// A rough size to compare branches by, in bytes.
 fn weight(ops: &[OpWork]) -> f64 {
-    ops.iter().flat_map(|op| &op.parts).map(|work| work.count * (work.bytes() * work.passes.max(1.0) + work.flops / 100.0)).sum()
+    ops.iter()
+        .flat_map(|op| &op.parts)
+        .map(|work| work.count * (work.bytes() * work.passes.max(1.0) + work.flops / 100.0))
+        .sum()
 }

@@ -1,8 +1,34 @@
 //! How long a program would take on a chip, how much energy, and bound by what.
+//!
+//! [`estimate`] answers for one function of a verified program. A call costs
+//!
+//! ```text
+//! dispatch + Σ over operations (compute ⊕ weights ⊕ activations + issue) + ports [+ host copies]
+//! ```
+//!
+//! where ⊕ is a norm between the sum and the largest, because the engine overlaps the three in part. Every term is a formula of
+//! sizes with parameters that all chips share ([`params`]), times deviations of single chips that are drawn to 1; a chip that nobody measured follows
+//! the law of its relatives. The parameters are fitted to published measurements ([`calibration`]); `cargo run -p anemone-ane
+//! --example fit_cost` refits and judges them. Nothing here was measured by us.
+//!
+//! - [`graph`] reads a function as work: what is fused, what crosses the ports. [`work`] is the table by op family.
+//! - [`model`] has the formulas, `fitted.rs` the numbers, [`energy`] the rails.
+//! - [`plan`] splits what one program cannot hold.
 
 pub mod calibration;
+pub mod energy;
+mod estimate;
+mod fitted;
 pub mod graph;
 pub mod model;
 pub mod params;
 mod part;
+mod plan;
 pub mod work;
+
+pub use estimate::{
+    Bound, Estimate, EstimateError, EstimateOptions, OpCost, Provenance, Range, Terms, estimate,
+};
+pub use model::Path;
+pub use part::estimate_parts;
+pub use plan::{MAX_OPS, MAX_PROGRAMS, MAX_WEIGHTS, Part, Plan, Reason, plan};

@@ -200,7 +200,8 @@ impl Rates {
             * (1.0 + g.depth_half / work.depth.max(1.0))
             * (1.0 + g.columns_half / work.columns.max(1.0));
         // Operands beyond the on-chip memories are read again for every tile of the result.
-        let operand = 2.0 * (work.depth * work.columns).max(work.rows * work.depth).max(work.rows * work.columns);
+        let operand =
+            2.0 * (work.depth * work.columns).max(work.rows * work.depth).max(work.rows * work.columns);
         let again = if work.windowed {
             0.0
         } else {

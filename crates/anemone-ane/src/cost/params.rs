@@ -27,9 +27,24 @@ pub struct ChipFacts {
     pub slow_4096: bool,
 }
 
-const fn facts(name: &'static str, generation: f64, clock_mhz: f64, dram_gb_s: f64, memory_gb: f64) -> ChipFacts {
+const fn facts(
+    name: &'static str,
+    generation: f64,
+    clock_mhz: f64,
+    dram_gb_s: f64,
+    memory_gb: f64,
+) -> ChipFacts {
     let slow_4096 = generation == 4.0;
-    ChipFacts { name, generation, clock_mhz, dram_gb_s, memory_gb, engines: 1.0, winograd: generation >= 5.0, slow_4096 }
+    ChipFacts {
+        name,
+        generation,
+        clock_mhz,
+        dram_gb_s,
+        memory_gb,
+        engines: 1.0,
+        winograd: generation >= 5.0,
+        slow_4096,
+    }
 }
 
 /// Sources. Clocks: highest step of the compiler's clock table of the target (H13 1428, H13g 1464, H14 1938, H15 2064,
@@ -213,6 +228,14 @@ impl Deviations {
     /// From values in the order of [`DEVIATIONS`].
     pub fn from_slice(values: &[f64]) -> Deviations {
         let at = |index: usize| values.get(index).copied().unwrap_or(1.0);
-        Deviations { floor: at(0), direct: at(1), compute: at(2), weight: at(3), act: at(4), host: at(5), cpu: at(6) }
+        Deviations {
+            floor: at(0),
+            direct: at(1),
+            compute: at(2),
+            weight: at(3),
+            act: at(4),
+            host: at(5),
+            cpu: at(6),
+        }
     }
 }

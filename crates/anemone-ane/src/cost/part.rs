@@ -27,7 +27,12 @@ pub fn estimate_parts(
         .collect()
 }
 
-fn of_part(whole: &FunctionWork, function: &Function, part: &[usize], options: &EstimateOptions) -> FunctionWork {
+fn of_part(
+    whole: &FunctionWork,
+    function: &Function,
+    part: &[usize],
+    options: &EstimateOptions,
+) -> FunctionWork {
     let inside: BTreeSet<usize> = part.iter().copied().collect();
     let mut used = BTreeSet::new();
     let mut defined = BTreeSet::new();
@@ -45,7 +50,10 @@ fn of_part(whole: &FunctionWork, function: &Function, part: &[usize], options: &
     let constants: Vec<ValueId> = used.iter().copied().filter(is_constant).collect();
     let enters = used.iter().copied().filter(|id| {
         let value = function.value(*id);
-        !defined.contains(id) && !is_constant(id) && value.ty.as_tensor().is_some() && !nested(function, *id, &inside)
+        !defined.contains(id)
+            && !is_constant(id)
+            && value.ty.as_tensor().is_some()
+            && !nested(function, *id, &inside)
     });
     let leaves = defined.iter().copied().filter(|id| used_outside.contains(id));
     let ports: Vec<ValueId> = enters.chain(leaves).collect();

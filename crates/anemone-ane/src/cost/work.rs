@@ -139,9 +139,13 @@ impl Context<'_> {
     fn stream(&self, value: ValueId) -> Option<(Stream, f64)> {
         match self.function.value(value).def {
             Def::Const(_) => Some((Stream::Fp16, self.bytes(value))),
-            Def::Constexpr => {
-                Some(self.compressed.get(value.index()).copied().flatten().unwrap_or((Stream::Fp16, self.bytes(value))))
-            }
+            Def::Constexpr => Some(
+                self.compressed
+                    .get(value.index())
+                    .copied()
+                    .flatten()
+                    .unwrap_or((Stream::Fp16, self.bytes(value))),
+            ),
             Def::Input | Def::Op => None,
         }
     }
@@ -167,7 +171,13 @@ impl Context<'_> {
     }
 
     /// A product of `batch` matrices.
-    fn product(&self, operation: &Operation, x: ValueId, y: ValueId, [batch, rows, depth, columns]: [f64; 4]) -> Work {
+    fn product(
+        &self,
+        operation: &Operation,
+        x: ValueId,
+        y: ValueId,
+        [batch, rows, depth, columns]: [f64; 4],
+    ) -> Work {
         let mut work = Work {
             unit: Unit::Mac,
             flops: 2.0 * batch * rows * depth * columns,
@@ -180,7 +190,8 @@ impl Context<'_> {
             ..Work::default()
         };
         // A constant left operand is streamed as well: the engine then works on the transposed product.
-        let (activation, weight) = if self.stream(x).is_some() && self.stream(y).is_none() { (y, x) } else { (x, y) };
+        let (activation, weight) =
+            if self.stream(x).is_some() && self.stream(y).is_none() { (y, x) } else { (x, y) };
         work.in_bytes = self.bytes(activation);
         self.touch(&mut work, activation);
         if let Some((stream, stored)) = self.stream(weight) {
@@ -204,7 +215,10 @@ impl Context<'_> {
 /// The work of an operation, in parts for composite ones. Nested blocks are not looked into.
 pub(super) fn of_operation(context: &Context<'_>, operation: &Operation) -> Vec<Work> {
     let view = context.function.view(operation);
-    let known = operation.uses().chain(operation.outputs.iter().copied()).all(|value| context.function.ty(value).is_static());
+    let known = operation
+        .uses()
+        .chain(operation.outputs.iter().copied())
+        .all(|value| context.function.ty(value).is_static());
     let exact = if known { products(context, operation, &view) } else { None };
     exact.unwrap_or_else(|| vec![elementwise(context, operation, &view)])
 }
@@ -217,15 +231,22 @@ fn products(context: &Context<'_>, operation: &Operation, view: &OpView<'_>) -> 
             let transposed = view.name() == "conv_transpose";
             let geometry =
                 if transposed { conv::transpose_geometry(view) } else { conv::geometry(view) }.ok()?;
-            let positions: usize =
-                if transposed { geometry.spatial.input.iter().product() } else { geometry.spatial.output.iter().product() };
+            let positions: usize = if transposed {
+                geometry.spatial.input.iter().product()
+            } else {
+                geometry.spatial.output.iter().product()
+            };
             let groups = float(geometry.groups);
             let window = float(geometry.spatial.window());
             let columns = float(geometry.out_channels) / groups;
             let depth = float(geometry.in_channels) / groups * window;
             let rows = float(geometry.batch) * float(positions);
-            let mut work =
-                context.product(operation, view.value("x")?, view.value("weight")?, [groups, rows, depth, columns]);
+            let mut work = context.product(
+                operation,
+                view.value("x")?,
+                view.value("weight")?,
+                [groups, rows, depth, columns],
+            );
             if transposed {
                 // Every input element meets every tap once; the positions above are those of the output.
                 let strides: usize = geometry.spatial.strides.iter().product();
@@ -252,7 +273,8 @@ fn products(context: &Context<'_>, operation: &Operation, view: &OpView<'_>) -> 
             let batch: f64 = geometry.batch.iter().map(|&dim| dim as f64).product();
             let shared: f64 = geometry.y_batch.iter().map(|&dim| dim as f64).product();
             // A right operand without batch sees the whole left one as rows of one matrix.
-            let (batch, rows) = if shared <= 1.0 { (1.0, batch * float(geometry.m)) } else { (batch, float(geometry.m)) };
+            let (batch, rows) =
+                if shared <= 1.0 { (1.0, batch * float(geometry.m)) } else { (batch, float(geometry.m)) };
             Some(vec![context.product(operation, x, y, [batch, rows, float(geometry.k), float(geometry.n)])])
         }
         "einsum" => {
@@ -287,7 +309,8 @@ fn attention(context: &Context<'_>, operation: &Operation, view: &OpView<'_>) ->
     let outer: f64 = q.get(..rank.checked_sub(2)?)?.iter().map(|&dim| dim as f64).product();
     let (l, e, s, w) = (q[rank - 2] as f64, q[rank - 1] as f64, k[rank - 2] as f64, v[rank - 1] as f64);
     let product = |rows: f64, depth: f64, columns: f64| {
-        let (x, y, out) = (2.0 * outer * rows * depth, 2.0 * outer * depth * columns, 2.0 * outer * rows * columns);
+        let (x, y, out) =
+            (2.0 * outer * rows * depth, 2.0 * outer * depth * columns, 2.0 * outer * rows * columns);
         Work {
             unit: Unit::Mac,
             flops: 2.0 * outer * rows * depth * columns,
@@ -375,9 +398,10 @@ fn elementwise(context: &Context<'_>, operation: &Operation, view: &OpView<'_>) 
         (Family::Normalization, "batch_norm") => plain(Unit::Planar, 1.0),
         (Family::Normalization, "l2_norm") => issued(3.0),
         (Family::Normalization, _) => issued(NORM_PASSES),
-        (Family::Activation | Family::ElementwiseBinary | Family::ElementwiseUnary | Family::Quantization, _) => {
-            plain(Unit::Planar, 1.0)
-        }
+        (
+            Family::Activation | Family::ElementwiseBinary | Family::ElementwiseUnary | Family::Quantization,
+            _,
+        ) => plain(Unit::Planar, 1.0),
         (Family::Pool, _) => {
             // A window is swept row by row and then column by column.
             let taps: usize = pool::geometry(view).map_or(1, |spatial| spatial.kernel.iter().sum());
@@ -420,7 +444,12 @@ fn reshape(context: &Context<'_>, operation: &Operation) -> Work {
     }
     let (a, b) = (context.function.shape(from), context.function.shape(to));
     let (low, high) = if a.rank() < b.rank() { (a, b) } else { (b, a) };
-    if low.rank() == 2 && high.rank() >= 3 && high.first() != low.first() && low[0] > 1 && *high.first().unwrap_or(&1) > 1 {
+    if low.rank() == 2
+        && high.rank() >= 3
+        && high.first() != low.first()
+        && low[0] > 1
+        && *high.first().unwrap_or(&1) > 1
+    {
         let mut work = context.plain(operation, Unit::Move, 1.0);
         work.regroup_bytes = work.out_bytes;
         return work;

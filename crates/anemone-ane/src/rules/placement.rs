@@ -59,7 +59,8 @@ pub fn hosted(function: &Function, chip: &'static Chip) -> Vec<Option<Hosted>> {
     }
     for site in graph.value_sites() {
         let Some(definition) = graph.definition(site.id) else { continue };
-        let Some(at) = graph.operations.iter().position(|operation| std::ptr::eq(*operation, definition)) else {
+        let Some(at) = graph.operations.iter().position(|operation| std::ptr::eq(*operation, definition))
+        else {
             continue;
         };
         if hosted[owners[at]].is_some() {
@@ -94,5 +95,9 @@ fn owners(body: &Block) -> Vec<usize> {
     fn count(operation: &Operation) -> usize {
         1 + operation.blocks.iter().flat_map(|block| &block.ops).map(count).sum::<usize>()
     }
-    body.ops.iter().enumerate().flat_map(|(at, operation)| std::iter::repeat_n(at, count(operation))).collect()
+    body.ops
+        .iter()
+        .enumerate()
+        .flat_map(|(at, operation)| std::iter::repeat_n(at, count(operation)))
+        .collect()
 }

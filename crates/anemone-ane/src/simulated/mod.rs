@@ -85,7 +85,10 @@ impl SimulatedEngine {
                 backend: "simulated",
                 op: hosted.op,
                 value: hosted.value.clone(),
-                reason: Some(format!("{} would not run it on its engine ({}): {}", self.chip.name, hosted.rule, hosted.why)),
+                reason: Some(format!(
+                    "{} would not run it on its engine ({}): {}",
+                    self.chip.name, hosted.rule, hosted.why
+                )),
             });
         }
         let inner = self.cpu.compile(program, options)?;
@@ -125,7 +128,10 @@ pub fn generation(chip: &Chip) -> Option<AneGeneration> {
         _ if chip.target == "t1" => AneGeneration::H13,
         _ => return None,
     };
-    debug_assert!(chip.convolution == Convolution::Unknown || generation.has_winograd() == (chip.convolution == Convolution::Winograd));
+    debug_assert!(
+        chip.convolution == Convolution::Unknown
+            || generation.has_winograd() == (chip.convolution == Convolution::Winograd)
+    );
     Some(generation)
 }
 

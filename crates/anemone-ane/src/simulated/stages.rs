@@ -29,7 +29,8 @@ impl Stages {
         let placed = hosted(function, chip);
         // Of each value: its level, and the side that makes it. Inputs, constants and states are on no side.
         let mut made: Vec<(usize, Option<Side>)> = vec![(0, None); function.values.len()];
-        let mut known: Vec<bool> = function.values.iter().map(|value| matches!(value.def, Def::Const(_) | Def::Constexpr)).collect();
+        let mut known: Vec<bool> =
+            function.values.iter().map(|value| matches!(value.def, Def::Const(_) | Def::Constexpr)).collect();
         let mut levels: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         let mut reasons = Vec::new();
         for (at, (operation, hosted)) in function.body.ops.iter().zip(placed).enumerate() {

@@ -24,7 +24,11 @@ const NOISE: f64 = 0.10;
 impl Fitted {
     /// The rates of a chip; the shared laws alone where it was not measured.
     pub fn rates(&self, facts: &ChipFacts) -> Rates {
-        Rates::new(&Globals::from_slice(&self.globals), facts, &Deviations::from_slice(self.deviations(facts.name)))
+        Rates::new(
+            &Globals::from_slice(&self.globals),
+            facts,
+            &Deviations::from_slice(self.deviations(facts.name)),
+        )
     }
 
     /// The deviations of a chip, none where it was not measured.
@@ -45,7 +49,13 @@ pub trait Model: Sync {
     /// Deviations of a chip.
     fn deviations(&self) -> &'static [Spec];
     /// Logarithms of predicted over measured, for these rows of one chip.
-    fn residuals(&self, globals: &[f64], deviations: &[f64], chip: &ChipFacts, rows: &[&Observation]) -> Vec<f64>;
+    fn residuals(
+        &self,
+        globals: &[f64],
+        deviations: &[f64],
+        chip: &ChipFacts,
+        rows: &[&Observation],
+    ) -> Vec<f64>;
 }
 
 /// Latency.
@@ -60,7 +70,13 @@ impl Model for Latency {
         DEVIATIONS
     }
 
-    fn residuals(&self, globals: &[f64], deviations: &[f64], chip: &ChipFacts, rows: &[&Observation]) -> Vec<f64> {
+    fn residuals(
+        &self,
+        globals: &[f64],
+        deviations: &[f64],
+        chip: &ChipFacts,
+        rows: &[&Observation],
+    ) -> Vec<f64> {
         let rates = Rates::new(&Globals::from_slice(globals), chip, &Deviations::from_slice(deviations));
         rows.iter().map(|row| libm::log(time(&rates, row) / (row.row.latency_ms * 1e3))).collect()
     }
@@ -79,7 +95,10 @@ pub fn engine_time(rates: &Rates, observation: &Observation) -> f64 {
 
 /// Time of a row in µs at given rates.
 pub fn time(rates: &Rates, observation: &Observation) -> f64 {
-    engine_time(rates, observation) + observation.host.map_or(0.0, |host| rates.host_step(host.flops, host.staged, host.resident, host.threaded))
+    engine_time(rates, observation)
+        + observation
+            .host
+            .map_or(0.0, |host| rates.host_step(host.flops, host.staged, host.resident, host.threaded))
 }
 
 fn to_theta(spec: &Spec, value: f64) -> f64 {
@@ -145,8 +164,11 @@ impl<'a> Problem<'a> {
     }
 
     fn loss(&self, theta: &[f64], residuals: &[Vec<f64>]) -> f64 {
-        let data: f64 =
-            residuals.iter().flatten().map(|r| 2.0 * (libm::sqrt(1.0 + (r / NOISE) * (r / NOISE)) - 1.0)).sum();
+        let data: f64 = residuals
+            .iter()
+            .flatten()
+            .map(|r| 2.0 * (libm::sqrt(1.0 + (r / NOISE) * (r / NOISE)) - 1.0))
+            .sum();
         let prior = self.specs.iter().zip(theta).map(|(spec, &value)| {
             let z = (value - to_theta(spec, spec.start)) / spec.spread;
             z * z
@@ -199,7 +221,8 @@ pub fn fit_model(model: &dyn Model, observations: &[&Observation], rounds: usize
     }
     let values = problem.values(&theta);
     let chips = problem.chips.iter().enumerate();
-    let chips = chips.map(|(at, chip)| (chip.name.to_string(), problem.of_chip(&values, at).to_vec())).collect();
+    let chips =
+        chips.map(|(at, chip)| (chip.name.to_string(), problem.of_chip(&values, at).to_vec())).collect();
     Fitted { globals: values[..problem.shared()].to_vec(), chips }
 }
 
@@ -227,10 +250,15 @@ fn accumulate(problem: &Problem<'_>, theta: &[f64], residuals: &[Vec<f64>]) -> (
         let weights: Vec<f64> = base.iter().map(|&r| weight(r)).collect();
         for (a, &i) in indices.iter().enumerate() {
             for (b, &j) in indices.iter().enumerate() {
-                normal[i * n + j] +=
-                    columns[a].iter().zip(&columns[b]).zip(&weights).map(|((x, y), w)| x * y * w).sum::<f64>();
+                normal[i * n + j] += columns[a]
+                    .iter()
+                    .zip(&columns[b])
+                    .zip(&weights)
+                    .map(|((x, y), w)| x * y * w)
+                    .sum::<f64>();
             }
-            gradient[i] += columns[a].iter().zip(base).zip(&weights).map(|((x, r), w)| x * r * w).sum::<f64>();
+            gradient[i] +=
+                columns[a].iter().zip(base).zip(&weights).map(|((x, r), w)| x * r * w).sum::<f64>();
         }
     }
     for (i, spec) in problem.specs.iter().enumerate() {

@@ -1,7 +1,9 @@
 //! The judgement: rows that a fit has not seen.
 
-use super::fit::{Fitted, fit};
+use super::energy::{Engine, activity};
+use super::fit::{Fitted, fit, fit_model};
 use super::rows::Observation;
+use crate::cost::energy::engine_mj;
 use std::collections::BTreeMap;
 
 /// Folds of the cross-validation by program.
@@ -11,30 +13,38 @@ pub const ROUNDS: usize = 60;
 
 /// The fold of a group: a hash of its name, so that it does not change with the table.
 fn fold(group: &str) -> usize {
-    let hash = group.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let hash = group
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
     ((hash >> 32) % FOLDS as u64) as usize
 }
 
-/// Times in µs of every row, by fits that saw no row with the same key.
-fn unseen(observations: &[Observation], key: impl Fn(&Observation) -> String + Sync) -> Vec<f64> {
-    let keys: Vec<String> = observations.iter().map(&key).collect();
+/// What predicts a quantity of a row.
+pub type Predictor = Box<dyn Fn(&Observation) -> f64>;
+
+/// The quantity of every row, by fits that saw no row with the same key.
+fn unseen(
+    rows: &[&Observation],
+    key: impl Fn(&Observation) -> String,
+    fit: impl Fn(&[&Observation]) -> Predictor + Sync,
+) -> Vec<f64> {
+    let keys: Vec<String> = rows.iter().map(|row| key(row)).collect();
     let mut distinct = keys.clone();
     distinct.sort();
     distinct.dedup();
     let workers = std::thread::available_parallelism().map_or(1, usize::from).clamp(1, 8);
-    let mut times = vec![f64::NAN; observations.len()];
+    let mut found = vec![f64::NAN; rows.len()];
     let parts: Vec<Vec<(usize, f64)>> = std::thread::scope(|scope| {
-        let (keys, distinct) = (&keys, &distinct);
+        let (keys, distinct, fit) = (&keys, &distinct, &fit);
         let threads: Vec<_> = (0..workers)
             .map(|worker| {
                 scope.spawn(move || {
                     let mut found = Vec::new();
                     for held in distinct.iter().skip(worker).step_by(workers) {
-                        let seen: Vec<&Observation> =
-                            observations.iter().zip(keys).filter(|(_, key)| *key != held).map(|(row, _)| row).collect();
-                        let fitted: Fitted = fit(&seen, ROUNDS);
-                        let rows = keys.iter().enumerate().filter(|(_, key)| *key == held);
-                        found.extend(rows.map(|(index, _)| (index, fitted.predict(&observations[index]))));
+                        let seen = rows.iter().zip(keys).filter(|(_, key)| *key != held);
+                        let predict = fit(&seen.map(|(row, _)| *row).collect::<Vec<_>>());
+                        let held = keys.iter().enumerate().filter(|(_, key)| *key == held);
+                        found.extend(held.map(|(index, _)| (index, predict(rows[index]))));
                     }
                     found
                 })
@@ -42,20 +52,43 @@ fn unseen(observations: &[Observation], key: impl Fn(&Observation) -> String + S
             .collect();
         threads.into_iter().map(|thread| thread.join().unwrap_or_default()).collect()
     });
-    for (index, time) in parts.into_iter().flatten() {
-        times[index] = time;
+    for (index, value) in parts.into_iter().flatten() {
+        found[index] = value;
     }
-    times
+    found
 }
 
-/// Cross-validation with folds by group: a program on a chip is unseen, the chip may be known.
-pub fn by_program(observations: &[Observation]) -> Vec<f64> {
-    unseen(observations, |row| fold(&row.row.group).to_string())
+fn latency(seen: &[&Observation]) -> Predictor {
+    let fitted: Fitted = fit(seen, ROUNDS);
+    Box::new(move |row| fitted.predict(row))
 }
 
-/// Cross-validation that leaves one chip out at a time.
-pub fn by_chip(observations: &[Observation]) -> Vec<f64> {
-    unseen(observations, |row| row.row.chip.clone())
+/// Times in µs with folds by group: a program on a chip is unseen, the chip may be known.
+pub fn by_program(rows: &[&Observation]) -> Vec<f64> {
+    unseen(rows, |row| fold(&row.row.group).to_string(), latency)
+}
+
+/// Times in µs where one chip is left out at a time.
+pub fn by_chip(rows: &[&Observation]) -> Vec<f64> {
+    unseen(rows, |row| row.row.chip.clone(), latency)
+}
+
+/// Energy of the engine's rail in mJ, with folds by group; the latency model is refitted too.
+pub fn energy_by_program(rows: &[&Observation]) -> Vec<f64> {
+    unseen(
+        rows,
+        |row| fold(&row.row.group).to_string(),
+        |seen| {
+            let latency: Fitted = fit(seen, ROUNDS);
+            let with: Vec<&Observation> =
+                seen.iter().copied().filter(|row| row.row.energy_mj.is_some()).collect();
+            let fitted = fit_model(&Engine(&latency), &with, ROUNDS);
+            Box::new(move |row| {
+                let deviation = fitted.deviations(&row.row.chip).first().copied().unwrap_or(1.0);
+                engine_mj(&fitted.globals, deviation, &activity(&latency, row))
+            })
+        },
+    )
 }
 
 /// Statistics of errors `|predicted / measured - 1|`.
@@ -95,7 +128,11 @@ impl Errors {
 }
 
 /// Ratios predicted / measured by a key of the rows.
-pub fn ratios_by<K: Ord>(observations: &[Observation], times: &[f64], key: impl Fn(&Observation) -> K) -> BTreeMap<K, Vec<f64>> {
+pub fn ratios_by<K: Ord>(
+    observations: &[&Observation],
+    times: &[f64],
+    key: impl Fn(&Observation) -> K,
+) -> BTreeMap<K, Vec<f64>> {
     let mut groups: BTreeMap<K, Vec<f64>> = BTreeMap::new();
     for (row, time) in observations.iter().zip(times) {
         groups.entry(key(row)).or_default().push(time / 1e3 / row.row.latency_ms);

@@ -1,6 +1,8 @@
 //! A builder of the published programs: layers with weights of zeros, whose storage is never touched.
 
-use mil::{BuildError, Constant, DataType, FunctionBuilder, Opset, Program, TensorType, ValueId, Verified, verify};
+use mil::{
+    BuildError, Constant, DataType, FunctionBuilder, Opset, Program, TensorType, ValueId, Verified, verify,
+};
 use std::sync::Arc;
 
 /// How constant weights are stored.
@@ -88,8 +90,9 @@ impl Net {
 
     pub(super) fn finish(self) -> Built<Verified> {
         let Net { f, outputs, .. } = self;
-        verify(Program::single(f.finish(&outputs)?))
-            .map_err(|faults| ProgramError::Verify(faults.first().map_or_else(String::new, ToString::to_string)))
+        verify(Program::single(f.finish(&outputs)?)).map_err(|faults| {
+            ProgramError::Verify(faults.first().map_or_else(String::new, ToString::to_string))
+        })
     }
 
     pub(super) fn vector(&mut self, length: usize) -> Built {
@@ -119,14 +122,19 @@ impl Net {
                 let mut table = ones;
                 table.extend([16, 1]);
                 let lut = zeros(TensorType::fp16(table))?;
-                Ok(self.f.op("constexpr_lut_to_dense").constant("indices", indices).constant("lut", lut).one()?)
+                Ok(self
+                    .f
+                    .op("constexpr_lut_to_dense")
+                    .constant("indices", indices)
+                    .constant("lut", lut)
+                    .one()?)
             }
             Encoding::Sparse(sparsity) => {
                 let count: usize = shape.iter().product();
                 let kept = ((1.0 - sparsity.clamp(0.0, 1.0)) * count as f64) as usize;
                 let mut bits = vec![0u8; count.div_ceil(8)];
                 bits[..kept / 8].fill(0xff);
-                if kept % 8 > 0 {
+                if !kept.is_multiple_of(8) {
                     bits[kept / 8] = (1u8 << (kept % 8)) - 1;
                 }
                 let mask =
@@ -158,7 +166,8 @@ impl Net {
         let weight = self.weight(&[columns, channels, kernel[0], kernel[1]])?;
         let bias = if bias { Some(self.vector(columns)?) } else { None };
         let op = self.f.op("conv").arg("x", x).arg("weight", weight).maybe("bias", bias);
-        let op = op.ints("strides", &[stride as i32; 2]).string("pad_type", if same { "same" } else { "valid" });
+        let op =
+            op.ints("strides", &[stride as i32; 2]).string("pad_type", if same { "same" } else { "valid" });
         Ok(op.one()?)
     }
 
@@ -237,7 +246,12 @@ impl Net {
         self.linear(y, d, true)
     }
 
-    pub(super) fn encoder_block(&mut self, x: ValueId, [b, s, d, heads, hidden]: [usize; 5], pre: bool) -> Built {
+    pub(super) fn encoder_block(
+        &mut self,
+        x: ValueId,
+        [b, s, d, heads, hidden]: [usize; 5],
+        pre: bool,
+    ) -> Built {
         if pre {
             let y = self.layer_norm(x, true)?;
             let y = self.mha(y, b, s, d, heads)?;
@@ -255,7 +269,14 @@ impl Net {
     }
 
     /// A product whose weights stand beside the activations in the last axis of one port: `[depth, rows + columns…]`.
-    pub(super) fn packed(&mut self, packed: ValueId, at: usize, depth: usize, rows: ValueId, columns: usize) -> Built {
+    pub(super) fn packed(
+        &mut self,
+        packed: ValueId,
+        at: usize,
+        depth: usize,
+        rows: ValueId,
+        columns: usize,
+    ) -> Built {
         let weight = self.slice(packed, &[0, at], &[depth, columns])?;
         Ok(self.f.matmul(rows, weight, true, false)?)
     }

@@ -55,9 +55,14 @@ impl Json<'_> {
     }
 
     fn list(&self, key: &str) -> Built<Vec<usize>> {
-        let list = self.0.get(key).and_then(Value::as_array).ok_or_else(|| ProgramError::Key(key.to_string()))?;
+        let list =
+            self.0.get(key).and_then(Value::as_array).ok_or_else(|| ProgramError::Key(key.to_string()))?;
         let dims: Vec<usize> = list.iter().filter_map(Value::as_u64).map(|dim| dim as usize).collect();
-        if dims.len() == list.len() && !dims.is_empty() { Ok(dims) } else { Err(ProgramError::Key(key.to_string())) }
+        if dims.len() == list.len() && !dims.is_empty() {
+            Ok(dims)
+        } else {
+            Err(ProgramError::Key(key.to_string()))
+        }
     }
 
     fn encoding(&self) -> Encoding {
@@ -174,7 +179,8 @@ fn step(net: &mut Net, json: &Json<'_>, x: Option<ValueId>, fp32: bool) -> Built
         (_, "resnet18") => resnet18(net, json.get("batch")?),
         (_, "vit_b16") => vit_b16(net, json.get("batch")?),
         (_, "bert_encoder") => {
-            let sizes = [json.get("batch")?, json.get("s")?, json.get("d")?, json.get("heads")?, json.get("ffn")?];
+            let sizes =
+                [json.get("batch")?, json.get("s")?, json.get("d")?, json.get("heads")?, json.get("ffn")?];
             let mut x = on(net, &sizes[..3])?;
             for _ in 0..json.get("layers")? {
                 x = net.encoder_block(x, sizes, false)?;
@@ -182,7 +188,8 @@ fn step(net: &mut Net, json: &Json<'_>, x: Option<ValueId>, fp32: bool) -> Built
             Ok(x)
         }
         (_, "encoder_block") => {
-            let sizes = [json.get("batch")?, json.get("s")?, json.get("d")?, json.get("heads")?, json.get("ffn")?];
+            let sizes =
+                [json.get("batch")?, json.get("s")?, json.get("d")?, json.get("heads")?, json.get("ffn")?];
             let flat = [sizes[0] * sizes[1], sizes[2]];
             let x = if json.text("lowering") == "rank2" { on(net, &flat)? } else { on(net, &sizes[..3])? };
             net.encoder_block(x, sizes, true)
@@ -197,7 +204,9 @@ fn step(net: &mut Net, json: &Json<'_>, x: Option<ValueId>, fp32: bool) -> Built
             let x = net.f.reduce("reduce_mean", x, &[2, 3], false)?;
             net.linear(x, json.get("classes")?, false)
         }
-        (op, model) => Err(ProgramError::Unknown(if op.is_empty() { model.to_string() } else { op.to_string() })),
+        (op, model) => {
+            Err(ProgramError::Unknown(if op.is_empty() { model.to_string() } else { op.to_string() }))
+        }
     }
 }
 
@@ -210,7 +219,13 @@ fn convs(net: &mut Net, json: &Json<'_>, mut x: ValueId) -> Built {
     let int8 = json.text("dtype") == "int8_w8a8";
     for layer in 0..layers {
         if int8 && layer > 0 {
-            x = net.f.op("quantize").arg("input", x).float("scale", 0.1).string("output_dtype", "int8").one()?;
+            x = net
+                .f
+                .op("quantize")
+                .arg("input", x)
+                .float("scale", 0.1)
+                .string("output_dtype", "int8")
+                .one()?;
             let scale = net.f.float(mil::DataType::Fp16, 0.1);
             x = net.f.op("dequantize").arg("input", x).arg("scale", scale).one()?;
         }
@@ -229,7 +244,8 @@ fn group_norm(net: &mut Net, x: ValueId, shape: &[usize], groups: usize) -> Buil
     let y = net.f.reshape(y, shape)?;
     let mut affine = || -> Built {
         let vector = net.vector(c)?;
-        let constant = net.f.function().constant(vector).cloned().ok_or_else(|| ProgramError::Key("c".into()))?;
+        let constant =
+            net.f.function().constant(vector).cloned().ok_or_else(|| ProgramError::Key("c".into()))?;
         let per_channel = constant.reshaped([1, c, 1, 1])?;
         Ok(net.f.constant(per_channel))
     };
@@ -467,7 +483,11 @@ fn attention_layer(s: usize, d: usize, [heads, hd, kv]: [usize; 3]) -> Built<Ver
     for columns in [q, kv, kv] {
         let y = net.linear(x, columns, false)?;
         net.output(y, false)?;
-        let y = if columns == q { y } else { net.f.op("tile").arg("x", y).ints("reps", &[1, (q / columns) as i32]).one()? };
+        let y = if columns == q {
+            y
+        } else {
+            net.f.op("tile").arg("x", y).ints("reps", &[1, (q / columns) as i32]).one()?
+        };
         let y = net.f.reshape(y, &[1, s, heads, hd])?;
         parts.push(net.f.transpose(y, &[0, 2, 1, 3])?);
     }
@@ -511,7 +531,8 @@ fn rustane_forward(json: &Json<'_>) -> Built<Case> {
     let (s, d, hidden) = (json.get("seq")?, json.get("dim")?, json.get("hidden")?);
     let (heads, hd, layers) = (json.get("heads")?, json.get("hd")?, json.get("layers")? as f64);
     let (fp32, q) = (json.fp32(), heads * hd);
-    let mut programs = vec![(sdpa_forward(s, d, heads, hd, fp32)?, layers), (product(s, q, d, 1, fp32)?, layers)];
+    let mut programs =
+        vec![(sdpa_forward(s, d, heads, hd, fp32)?, layers), (product(s, q, d, 1, fp32)?, layers)];
     let mut staged = (d * (s + 3 * q) + 4 * q * s + q * (s + d) + d * s) as f64;
     if 2 * s + 3 * hidden <= 16384 {
         programs.push((ffn_fused(s, d, hidden, fp32)?, layers));
@@ -521,11 +542,14 @@ fn rustane_forward(json: &Json<'_>) -> Built<Case> {
         let (copies, calls) = if dual { (2, 1.0) } else { (1, 2.0) };
         programs.push((product(s, d, hidden, copies, fp32)?, layers * calls));
         programs.push((product(s, hidden, d, 1, fp32)?, layers));
-        staged += (d * (if dual { 1 } else { 2 } * s + 2 * hidden) + hidden * (s + d) + 2 * hidden * s + d * s) as f64;
+        staged +=
+            (d * (if dual { 1 } else { 2 } * s + 2 * hidden) + hidden * (s + d) + 2 * hidden * s + d * s)
+                as f64;
     }
     let parameters = layers * (2 * d * (q + q) + 3 * d * hidden) as f64;
     // Parameters in fp32 once, and once more as operands in ports.
-    let host = HostStep { flops: 0.0, staged: 4.0 * staged * layers, resident: parameters * 10.0, threaded: true };
+    let host =
+        HostStep { flops: 0.0, staged: 4.0 * staged * layers, resident: parameters * 10.0, threaded: true };
     Ok(Case { programs, host: Some(host) })
 }
 
@@ -575,7 +599,13 @@ fn train_step(json: &Json<'_>) -> Built<Case> {
     let flops = 2.0 * s as f64 * (weights + passes * head);
     let activations = (s * (8 * d + 5 * hidden + 10 * q)) as f64 * layers;
     // Adam reads four arrays and writes three of fp32; dynamic pipelines write the weights to ports, twice.
-    let staged = 28.0 * (weights + head) + 4.0 * activations + if dynamic { 8.0 * weights } else { 2.0 * weights };
-    let host = HostStep { flops, staged, resident: 16.0 * (weights + head), threaded: pipeline.starts_with("rustane") };
+    let staged =
+        28.0 * (weights + head) + 4.0 * activations + if dynamic { 8.0 * weights } else { 2.0 * weights };
+    let host = HostStep {
+        flops,
+        staged,
+        resident: 16.0 * (weights + head),
+        threaded: pipeline.starts_with("rustane"),
+    };
     Ok(Case { programs, host: Some(host) })
 }

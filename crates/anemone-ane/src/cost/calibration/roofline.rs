@@ -40,7 +40,12 @@ fn anchor(chip: &str, scaled: bool) -> Anchor {
         _ => (57e3, 110.0, 8.9e6, false, 16.0, 2364.0),
     };
     let (by_cores, by_clock) = if scaled { (cores / base_cores, clock / base_clock) } else { (1.0, 1.0) };
-    Anchor { bandwidth: bandwidth * by_cores, floor: floor / by_clock, peak: peak * by_cores * by_clock, ramp }
+    Anchor {
+        bandwidth: bandwidth * by_cores,
+        floor: floor / by_clock,
+        peak: peak * by_cores * by_clock,
+        ramp,
+    }
 }
 
 /// Time of a row in µs by the published model; `scaled` by cores inside the family as published, else with the anchor as it is.

@@ -57,7 +57,8 @@ pub const MEASUREMENTS: &str = include_str!("../../../data/measurements.csv");
 pub fn rows(csv: &str) -> Vec<Row> {
     let mut records = records(csv).into_iter();
     let Some(head) = records.next() else { return Vec::new() };
-    let at: HashMap<&str, usize> = head.iter().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
+    let at: HashMap<&str, usize> =
+        head.iter().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
     records
         .filter(|record| record.len() == head.len())
         .map(|record| {
@@ -107,6 +108,18 @@ fn records(csv: &str) -> Vec<Vec<String>> {
 }
 
 impl Observation {
+    /// The route of a row.
+    pub(super) fn route(row: &Row) -> Path {
+        if row.path == "direct" { Path::Direct } else { Path::E5rt }
+    }
+
+    /// Whether the time of a row has host copies in it. Through e5rt, a call that does not say otherwise is the Python one, which converts
+    /// on the host; what the host does in a whole step is a term of its own.
+    pub(super) fn copies(row: &Row, step: bool) -> bool {
+        let unknown = row.host_copy == "unknown" && Observation::route(row) == Path::E5rt;
+        !step && (row.host_copy == "yes" || unknown)
+    }
+
     /// Builds the programs of a row and takes their work.
     ///
     /// # Errors
@@ -118,13 +131,9 @@ impl Observation {
             program.functions.first().map(|function| (FunctionWork::new(function, assume), *calls))
         });
         let functions: Vec<(FunctionWork, f64)> = works.collect();
-        let path = if row.path == "direct" { Path::Direct } else { Path::E5rt };
-        // Through e5rt, a call that does not say otherwise is the Python one, which converts on the host.
-        let host_copy = case.host.is_none()
-            && (row.host_copy == "yes" || (row.host_copy == "unknown" && path == Path::E5rt));
         Ok(Observation {
-            path,
-            host_copy,
+            path: Observation::route(&row),
+            host_copy: Observation::copies(&row, case.host.is_some()),
             loads: functions.iter().map(|(work, calls)| (work.load(), *calls)).collect(),
             host: case.host.filter(|_| row.host_copy != "no"),
             functions,
