@@ -24,6 +24,9 @@ pub(crate) enum Command {
     /// Train a model, or go on training one
     #[command(after_help = help::train())]
     Train(Box<TrainArgs>),
+    /// Train on simulated engines, and tell how far they part from fp32 and from each other
+    #[command(after_help = help::SIMULATE_EXAMPLES)]
+    Simulate(Box<SimulateArgs>),
     /// Let a language model write
     #[command(after_help = help::GENERATE_EXAMPLES)]
     Generate(GenerateArgs),
@@ -147,6 +150,39 @@ pub(crate) struct TrainArgs {
 
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
+
+    /// Print the results alone
+    #[arg(long, short, help_heading = "Run")]
+    pub(crate) quiet: bool,
+}
+
+/// `anemone simulate`.
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArgs {
+    /// What to train
+    #[arg(value_enum)]
+    pub(crate) task: Task,
+
+    /// Chips whose engines are simulated
+    #[arg(
+        long,
+        value_name = "NAME,NAME",
+        value_delimiter = ',',
+        default_value = "m1,m5",
+        help_heading = "Run"
+    )]
+    pub(crate) chips: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) fresh: FreshArgs,
+
+    /// Batches to train on in all
+    #[arg(long, value_name = "N", value_parser = steps, allow_negative_numbers = true, help_heading = "Optimization", display_order = 0)]
+    pub(crate) steps: Option<u64>,
+
+    /// CPU threads; results do not depend on it [default: one per core]
+    #[arg(long, value_name = "N", value_parser = threads, allow_negative_numbers = true, help_heading = "Run")]
+    pub(crate) threads: Option<usize>,
 
     /// Print the results alone
     #[arg(long, short, help_heading = "Run")]

@@ -19,6 +19,7 @@ Examples:
   anemone inspect model.mlpackage                   what it is made of
   anemone export runs/cifar -o s.mlpackage          a Core ML package of it
   anemone check s.mlpackage --chips m1,m4           would the Neural Engine run it
+  anemone simulate cifar --chips m1,m5              how training drifts there
 
 Each command's --help has more.
 
@@ -56,6 +57,16 @@ A run's folder holds its states (states.safetensors, with PyTorch's names), conf
         defaults::TALES_RUN.save_every,
     )
 }
+
+/// Below the options of `anemone simulate`.
+pub(crate) const SIMULATE_EXAMPLES: &str = "\
+Examples:
+  anemone simulate cifar --chips m1,m5 --steps 100
+  anemone simulate stories --preset stories260k --steps 50
+  anemone train stories --dtype fp16 --device simulated:m4
+                                            one run, with checkpoints
+
+The same run is made in fp32, in IEEE's fp16, and with the arithmetic of each engine; the table tells how far their losses part, and what the engine's part of a step would take. Estimates and a fitted model of the arithmetic: nothing runs on a device.";
 
 /// Below the options of `anemone generate`.
 pub(crate) const GENERATE_EXAMPLES: &str = "\

@@ -23,6 +23,7 @@ mod progress;
 mod report;
 mod run;
 mod sample;
+mod simulate;
 mod source;
 mod train;
 mod verify;
@@ -59,6 +60,10 @@ fn run(cli: Cli) -> Result<(), CliError> {
     interrupt::listen()?;
     match cli.command {
         Command::Train(args) => train::train(&args, &mut Output::new(cli.json, args.quiet)),
+        Command::Simulate(mut args) => {
+            let quiet = args.quiet;
+            simulate::simulate(&mut args, &mut Output::new(cli.json, quiet))
+        }
         Command::Generate(args) => generate::generate(&args, &mut Output::new(cli.json, false)),
         Command::Eval(args) => eval::eval(&args, &mut Output::new(cli.json, false)),
         Command::Inspect(args) => inspect::inspect(&args, &mut Output::new(cli.json, false)),

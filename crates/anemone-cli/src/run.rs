@@ -7,10 +7,12 @@ use crate::args::RunArgs;
 use crate::device;
 use crate::error::CliError;
 use crate::output::Output;
+use crate::report;
 use anemone::mil::Shape;
 use anemone::runtime::{States, Tensor};
 use anemone::{Model, Output as Value, Session, SessionOptions};
 use feed::Feed;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -56,6 +58,11 @@ pub(crate) fn run(args: &RunArgs, out: &mut Output) -> Result<(), CliError> {
         }
         let written = path.map(|path| path.display().to_string());
         show::print(out, input, &results, elapsed, written.as_deref(), !args.output.is_empty())?;
+    }
+    if let Some(meter) = backend.meter() {
+        out.json(&json!({"event": "simulated", "meter": report::meter_json(&meter)}))?;
+        out.say("")?;
+        out.table(&report::meter_rows(&meter))?;
     }
     Ok(())
 }

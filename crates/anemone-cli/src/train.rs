@@ -105,7 +105,7 @@ fn check_steps(made: u64, steps: u64) -> Result<(), CliError> {
 }
 
 /// The model with the sizes that the data decides.
-fn fitted(model: ModelConfig, source: &Source, vocab: usize) -> ModelConfig {
+pub(crate) fn fitted(model: ModelConfig, source: &Source, vocab: usize) -> ModelConfig {
     match (model, source) {
         (ModelConfig::Llama(mut model), _) => {
             model.vocab_size = vocab;
