@@ -126,8 +126,8 @@ fn print(
 struct Group<'a> {
     finding: &'a Finding,
     chips: Vec<&'static str>,
-    /// Name of a value and what is found there.
-    places: Vec<(&'a str, &'a str)>,
+    /// Name of a value, its op, and what is found there.
+    places: Vec<(&'a str, &'a str, &'a str)>,
 }
 
 fn grouped(answers: &[Answer]) -> Vec<Group<'_>> {
@@ -136,17 +136,17 @@ fn grouped(answers: &[Answer]) -> Vec<Group<'_>> {
         for finding in &answer.report.findings {
             let same = |group: &&mut Group<'_>| {
                 let other = group.finding;
-                (other.rule, other.severity, other.op, &other.function, &other.summary, &other.allowed)
+                (other.rule, other.severity, &other.function, &other.summary, &other.allowed, other.tested)
                     == (
                         finding.rule,
                         finding.severity,
-                        finding.op,
                         &finding.function,
                         &finding.summary,
                         &finding.allowed,
+                        finding.tested,
                     )
             };
-            let place = (finding.value.as_str(), finding.found.as_str());
+            let place = (finding.value.as_str(), finding.op, finding.found.as_str());
             let group = match groups.iter_mut().find(same) {
                 Some(group) => group,
                 None => {
@@ -178,11 +178,11 @@ impl Group<'_> {
         let head = format!("{:<8} {}  {}", finding.severity.name(), finding.rule, finding.summary);
         self.lines("", &head, out)?;
         self.lines("  on       ", &format!("{on}{untested}"), out)?;
-        let named = self.places.iter().take(NAMED).map(|(value, found)| match *value {
-            "" => (*found).to_string(),
-            value if *found == finding.op => format!("{value} ({})", finding.op),
-            value if finding.op.is_empty() => format!("{value}: {found}"),
-            value => format!("{value} ({}): {found}", finding.op),
+        let named = self.places.iter().take(NAMED).map(|&(value, op, found)| match (value, op) {
+            ("", _) => found.to_string(),
+            (value, "") => format!("{value}: {found}"),
+            (value, op) if found == op => format!("{value} ({op})"),
+            (value, op) => format!("{value} ({op}): {found}"),
         });
         let mut places = named.collect::<Vec<_>>().join("; ");
         let more = (self.places.len() - self.places.len().min(NAMED)) + finding.count.saturating_sub(1);

@@ -242,7 +242,7 @@ fn masks(site: &Site<'_>) -> bool {
         && site.graph.uses(output).all(|user| user.op.declaration().name == "softmax")
         && !site.graph.is_output(output);
     let fits = |id: ValueId| match site.op.function.constant(id).and_then(Constant::to_f32) {
-        Some(values) => !values.iter().any(|&value| value == f32::INFINITY),
+        Some(values) => !values.contains(&f32::INFINITY),
         None => true,
     };
     softmax && site.op.output(0).dtype == DataType::Fp16 && site.op.operation.uses().all(fits)

@@ -35,14 +35,14 @@ pub(super) static REWRITES: &[Rewrite] = &[
         apply: log_sum_exp,
     },
     Rewrite {
-        rule: "layer-norm-affine",
+        rule: "layer-norm-wide",
         ops: &["layer_norm"],
         into: AFFINE,
         possible: trailing,
         apply: affine,
     },
     Rewrite {
-        rule: "layer-norm-wide",
+        rule: "layer-norm-affine",
         ops: &["layer_norm"],
         into: AFFINE,
         possible: trailing,

@@ -1,7 +1,7 @@
 //! Holding a program against the rules of a chip.
 
 use super::declare::{Holds, Placement, Rule, Severity, Test};
-use super::general::{NO_MIL, PROGRAM_SIZE, UNKNOWN_OP, UNSUPPORTED};
+use super::general::{INTEGERS, NO_MIL, PROGRAM_SIZE, UNKNOWN_OP, UNSUPPORTED};
 use super::site::{Graph, Hit, Site};
 use super::{conditions, op_rule};
 use crate::chips::{Chip, PROCESS};
@@ -168,6 +168,21 @@ pub fn check(program: &Verified, function: Option<&str>, chip: &'static Chip) ->
     })
 }
 
+/// How an operation is called: by the name of its first result or, where that has none, by those of its operands.
+fn label(site: &Site<'_>) -> String {
+    let function = site.op.function;
+    let Some(&output) = site.op.operation.outputs.first() else { return String::new() };
+    if function.value(output).name.is_some() {
+        return function.display_name(output);
+    }
+    let named = |id: mil::ValueId| function.value(id).name.as_deref();
+    let operands: Vec<&str> = site.op.operands().filter_map(|(_, id)| named(id)).take(2).collect();
+    match operands.is_empty() {
+        true => function.display_name(output),
+        false => format!("{} of {}", function.display_name(output), operands.join(" and ")),
+    }
+}
+
 /// Findings of one function. Keys tell apart what is counted together from what is not; values begin with a place in the program.
 pub(super) struct Checker<'a> {
     pub(super) function: &'a Function,
@@ -216,8 +231,7 @@ impl Checker<'_> {
     /// Whether the operation is refused.
     pub(super) fn operation(&mut self, at: usize, site: &Site<'_>, summary: &mut FunctionSummary) -> bool {
         let op = site.op.name();
-        let name =
-            site.op.operation.outputs.first().map_or_else(String::new, |&id| self.function.display_name(id));
+        let name = label(site);
         let mut refused = false;
         let family = self.chip.family();
         match op_rule(op).and_then(|rule| rule.entry(family)) {
@@ -242,7 +256,9 @@ impl Checker<'_> {
         }
         for rule in conditions().filter(|rule| rule.ops.is_empty() || rule.ops.contains(&op)) {
             let Test::Operation(test) = rule.test else { continue };
-            if rule.scope.holds(self.chip) == Holds::No {
+            // An op that there is not needs no second reason.
+            let said = refused && rule.id == INTEGERS;
+            if said || rule.scope.holds(self.chip) == Holds::No {
                 continue;
             }
             if let Some(hit) = test(site) {

@@ -8,6 +8,9 @@ use mil::{DataType, UNKNOWN};
 const TYPES: Cite = Cite::of(&ANEFORGE, "element types of inputs and outputs");
 const PREFLIGHT: Cite = Cite::of(&ANEFORGE, "preflight, family limits");
 
+/// The rule about whole numbers.
+pub(super) const INTEGERS: &str = "integer-compute";
+
 /// Conditions.
 pub(super) static RULES: &[Rule] = &[
     Rule::on("io-type", &[], Severity::Refused, Scope::EVERYWHERE, TYPES, |_| None)
@@ -46,7 +49,7 @@ pub(super) static RULES: &[Rule] = &[
         "export in fp16 (`anemone export`), or lower the program with the pass `to_fp16`",
     )
     .once(),
-    Rule::on("integer-compute", &[], Severity::Refused, Scope::EVERYWHERE, STUDY_OPS, integers)
+    Rule::on(INTEGERS, &[], Severity::Refused, Scope::EVERYWHERE, STUDY_OPS, integers)
         .says(
             "int32 values are not computed on the engine",
             "fp16",
