@@ -21,7 +21,7 @@ enum Layer {
     Square,
     Residual,
     Softmax,
-    LayerNorm,
+    Norm,
     Transpose,
 }
 
@@ -60,7 +60,7 @@ fn layer(f: &mut FunctionBuilder, x: ValueId, layer: Layer) -> Result<ValueId, B
             f.add(x, y)
         }
         Layer::Softmax => f.op("softmax").arg("x", x).int("axis", -1).one(),
-        Layer::LayerNorm => f.op("layer_norm").arg("x", x).ints("axes", &[-1]).one(),
+        Layer::Norm => f.op("layer_norm").arg("x", x).ints("axes", &[-1]).one(),
         Layer::Transpose => f.transpose(x, &[0, 1, 3, 2]),
     }
 }
@@ -92,7 +92,7 @@ fn layers() -> impl Strategy<Value = Layer> {
         Just(Layer::Square),
         Just(Layer::Residual),
         Just(Layer::Softmax),
-        Just(Layer::LayerNorm),
+        Just(Layer::Norm),
         Just(Layer::Transpose),
     ]
 }
