@@ -12,7 +12,7 @@ use anemone_ane::cost::params::FACTS;
 use anemone_ane::cost::{Estimate, EstimateOptions, Path, Provenance, estimate};
 use mil::text::parse;
 use mil::{
-    Arg, Def, Function, Op, Operation, Opset, Program, TensorType, Type, Value, ValueId, Verified, verify,
+    Arg, Def, Function, Op, Operation, Opset, TensorType, Type, Value, ValueId, Verified, verify,
 };
 use std::sync::LazyLock;
 
@@ -20,8 +20,8 @@ static ROWS: LazyLock<Vec<Observation>> = LazyLock::new(|| {
     rows::rows(rows::MEASUREMENTS).into_iter().map(|row| Observation::new(row).unwrap()).collect()
 });
 
-fn chips() -> Vec<Chip> {
-    FACTS.iter().map(|facts| Chip { name: facts.name, target: "" }).collect()
+fn chips() -> Vec<&'static Chip> {
+    FACTS.iter().filter_map(|facts| Chip::named(facts.name).ok()).collect()
 }
 
 fn finite(found: &Estimate) {
@@ -100,8 +100,8 @@ fn compressed_weights_stream_as_measured() {
     let time = |encoding: &str| {
         let program = format!(r#"{{"op":"matmul","m":1,"k":8192,"n":8192,"weights":"const",{encoding}}}"#);
         let case = programs::build(&program).unwrap();
-        let chip = Chip { name: "M5 Pro", target: "h17s" };
-        estimate(&case.programs[0].0, "main", &chip, &EstimateOptions::default()).unwrap().latency_ms.mid
+        let chip = Chip::named("M5 Pro").unwrap();
+        estimate(&case.programs[0].0, "main", chip, &EstimateOptions::default()).unwrap().latency_ms.mid
     };
     let dense = time(r#""encoding":"fp16""#);
     assert!((time(r#""encoding":"int8""#) / dense - 1.0).abs() < 0.05);
@@ -166,7 +166,7 @@ fn programs_of_the_text_tests_have_estimates() {
         let Ok(program) = verify(program) else { continue };
         for function in &program.functions {
             for chip in chips() {
-                finite(&estimate(&program, &function.name, &chip, &EstimateOptions::default()).unwrap());
+                finite(&estimate(&program, &function.name, chip, &EstimateOptions::default()).unwrap());
             }
             seen += 1;
         }
@@ -182,7 +182,7 @@ fn options_and_provenance() {
     .unwrap();
     let program: &Verified = &case.programs[0].0;
     let on = |name: &'static str, options: &EstimateOptions| {
-        estimate(program, "main", &Chip { name, target: "" }, options).unwrap()
+        estimate(program, "main", Chip::named(name).unwrap(), options).unwrap()
     };
     let plain = EstimateOptions::default();
     let copied = EstimateOptions { host_copy: true, ..plain };
@@ -195,9 +195,8 @@ fn options_and_provenance() {
     assert_eq!(on("M5 Pro", &plain).provenance, Provenance::MeasuredChip);
     assert_eq!(on("M3 Pro", &plain).provenance, Provenance::Interpolated);
     assert_eq!(on("A15", &plain).provenance, Provenance::Extrapolated);
-    let error = estimate(program, "other", &chips()[0], &plain).unwrap_err();
+    let error = estimate(program, "other", chips()[0], &plain).unwrap_err();
     assert_eq!(error.to_string(), "the program has no function `other`; functions: main");
     let json = serde_json::to_value(on("M4", &plain)).unwrap();
     assert!(json["latency_ms"]["mid"].is_f64() && json["ops"][0]["bound"].is_string());
-    let _ = Program::default();
 }

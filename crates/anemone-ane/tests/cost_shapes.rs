@@ -102,8 +102,8 @@ fn nets() -> impl Strategy<Value = Net> {
         .prop_map(|(batch, channels, height, width, layers)| Net { batch, channels, height, width, layers })
 }
 
-fn chip() -> impl Strategy<Value = Chip> {
-    (0..FACTS.len()).prop_map(|at| Chip { name: FACTS[at].name, target: "" })
+fn chip() -> impl Strategy<Value = &'static Chip> {
+    (0..FACTS.len()).prop_map(|at| Chip::named(FACTS[at].name).unwrap())
 }
 
 fn time(net: &Net, chip: &Chip, options: &EstimateOptions) -> f64 {
@@ -117,7 +117,7 @@ proptest! {
     fn any_program_has_a_finite_estimate(net in nets(), chip in chip(), host_copy: bool, sustained: bool, direct: bool) {
         let path = if direct { Path::Direct } else { Path::E5rt };
         let options = EstimateOptions { host_copy, sustained, path, ..EstimateOptions::default() };
-        let found = estimate(&net.build(), "main", &chip, &options).unwrap();
+        let found = estimate(&net.build(), "main", chip, &options).unwrap();
         prop_assert!(found.latency_ms.mid.is_finite() && found.latency_ms.mid * 1e3 >= found.terms.dispatch_us);
         prop_assert!(found.energy_mj.mid.is_finite() && found.energy_mj.mid > 0.0);
         let ops: f64 = found.ops.iter().map(|op| op.time_us).sum();
@@ -129,9 +129,9 @@ proptest! {
     #[test]
     fn nothing_gets_cheaper_by_growing(net in nets(), chip in chip(), by in 1usize..40, more in layers()) {
         let options = EstimateOptions::default();
-        let base = time(&net, &chip, &options);
+        let base = time(&net, chip, &options);
         let grown = |what: &str, net: Net| {
-            let time = time(&net, &chip, &options);
+            let time = time(&net, chip, &options);
             prop_assert!(time >= base * (1.0 - 1e-9), "{what}: {time} ms, but {base} ms before");
             Ok(())
         };
@@ -172,7 +172,7 @@ fn heavy(layers: usize, width: usize) -> Verified {
 #[test]
 fn a_program_that_fits_is_not_split() {
     let plan =
-        plan(&heavy(3, 256), "main", &Chip { name: "M4", target: "" }, &EstimateOptions::default()).unwrap();
+        plan(&heavy(3, 256), "main", Chip::named("M4").unwrap(), &EstimateOptions::default()).unwrap();
     assert!(plan.fits && plan.reasons.is_empty());
     assert_eq!((plan.parts.len(), plan.split_ms), (1, 0.0));
 }
@@ -181,13 +181,13 @@ fn a_program_that_fits_is_not_split() {
 fn weights_beyond_the_limit_are_split() {
     // 30 layers of 134 MB are 4 GB: three programs at least.
     let program = heavy(30, 8192);
-    let chip = Chip { name: "M5 Pro", target: "" };
+    let chip = Chip::named("M5 Pro").unwrap();
     let options = EstimateOptions::default();
-    let plan = plan(&program, "main", &chip, &options).unwrap();
+    let plan = plan(&program, "main", chip, &options).unwrap();
     assert!(plan.fits, "{:?}", plan.notes);
     assert!(plan.parts.len() >= 3);
     assert!(plan.parts.iter().all(|part| part.weight_bytes <= 1.6e9));
-    let whole = estimate(&program, "main", &chip, &options).unwrap();
+    let whole = estimate(&program, "main", chip, &options).unwrap();
     assert!(plan.latency_ms.mid > whole.latency_ms.mid && plan.split_ms > 0.0);
     // What one part gives, the next one takes; the parts are the function.
     for pair in plan.parts.windows(2) {
@@ -201,6 +201,6 @@ fn weights_beyond_the_limit_are_split() {
 #[test]
 fn long_programs_are_split() {
     let plan =
-        plan(&heavy(500, 16), "main", &Chip { name: "M1", target: "" }, &EstimateOptions::default()).unwrap();
+        plan(&heavy(500, 16), "main", Chip::named("M1").unwrap(), &EstimateOptions::default()).unwrap();
     assert!(plan.fits && plan.parts.len() >= 3, "{}", plan.parts.len());
 }
