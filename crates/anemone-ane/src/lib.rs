@@ -5,3 +5,6 @@
 
 pub mod chips;
 pub mod cost;
+pub mod facts;
+pub mod legalize;
+pub mod rules;

@@ -11,9 +11,7 @@ use anemone_ane::cost::graph::{Assumptions, FunctionWork};
 use anemone_ane::cost::params::FACTS;
 use anemone_ane::cost::{Estimate, EstimateOptions, Path, Provenance, estimate};
 use mil::text::parse;
-use mil::{
-    Arg, Def, Function, Op, Operation, Opset, TensorType, Type, Value, ValueId, Verified, verify,
-};
+use mil::{Arg, Def, Function, Op, Operation, Opset, TensorType, Type, Value, ValueId, Verified, verify};
 use std::sync::LazyLock;
 
 static ROWS: LazyLock<Vec<Observation>> = LazyLock::new(|| {

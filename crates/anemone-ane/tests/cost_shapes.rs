@@ -171,8 +171,7 @@ fn heavy(layers: usize, width: usize) -> Verified {
 
 #[test]
 fn a_program_that_fits_is_not_split() {
-    let plan =
-        plan(&heavy(3, 256), "main", Chip::named("M4").unwrap(), &EstimateOptions::default()).unwrap();
+    let plan = plan(&heavy(3, 256), "main", Chip::named("M4").unwrap(), &EstimateOptions::default()).unwrap();
     assert!(plan.fits && plan.reasons.is_empty());
     assert_eq!((plan.parts.len(), plan.split_ms), (1, 0.0));
 }

@@ -36,6 +36,12 @@ pub(crate) enum Command {
     /// Check a model against MIL's rules
     #[command(after_help = help::VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
+    /// Predict whether a model runs on the Neural Engine of these chips
+    #[command(after_help = help::CHECK_EXAMPLES)]
+    Check(CheckArgs),
+    /// Tell what is known of the chips
+    #[command(after_help = help::CHIPS_EXAMPLES)]
+    Chips(ChipsArgs),
     /// Compare two models, programs and weights
     #[command(after_help = help::DIFF_EXAMPLES)]
     Diff(DiffArgs),
@@ -488,6 +494,33 @@ pub(crate) struct InspectArgs {
 pub(crate) struct VerifyArgs {
     /// A .mlpackage, .mlmodelc or .mlmodel of the ML Program kind, or MIL text (.mil)
     pub(crate) model: PathBuf,
+}
+
+/// `anemone check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// A model in any form, the folder of a run, a llama2.c checkpoint, or a built-in model (stories110m, cifar, …)
+    pub(crate) model: PathBuf,
+
+    /// Chips or compiler targets: m1,m4max,h17s or all [default: all that take such programs]
+    #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
+    pub(crate) chips: Vec<String>,
+
+    /// Check this function alone
+    #[arg(long, value_name = "NAME")]
+    pub(crate) function: Option<String>,
+
+    /// Show also what is merely worth knowing
+    #[arg(long)]
+    pub(crate) notes: bool,
+}
+
+/// `anemone chips`.
+#[derive(Debug, Args)]
+pub(crate) struct ChipsArgs {
+    /// Chips or compiler targets to tell all about [default: a table of all]
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
 }
 
 /// `anemone diff`.

@@ -18,6 +18,7 @@ Examples:
   anemone run model.mlpackage --input in.npz        a Core ML model, anywhere
   anemone inspect model.mlpackage                   what it is made of
   anemone export runs/cifar -o s.mlpackage          a Core ML package of it
+  anemone check s.mlpackage --chips m1,m4           would the Neural Engine run it
 
 Each command's --help has more.
 
@@ -87,6 +88,23 @@ pub(crate) const VERIFY_EXAMPLES: &str = "\
 Examples:
   anemone verify model.mlpackage               every fault; exit code 1 if any
   anemone verify kernel.mil --json | jq .faults";
+
+/// Below the options of `anemone check`.
+pub(crate) const CHECK_EXAMPLES: &str = "\
+Examples:
+  anemone check stories110m                    on every chip that takes such programs
+  anemone check model.mlpackage --chips m1,m4  exit code 1 if one of them refuses
+  anemone check runs/cifar --notes             as `anemone export` would deploy it
+  anemone check kernel.mil --chips h13g --json | jq '.chips[].report.findings'
+
+Predicted from published facts: nothing is compiled or run on a device. A model that is refused may still run by parts: Core ML gives what the engine refuses to the GPU or CPU.";
+
+/// Below the options of `anemone chips`.
+pub(crate) const CHIPS_EXAMPLES: &str = "\
+Examples:
+  anemone chips
+  anemone chips m4 h17s                        everything, with sources and conflicts
+  anemone chips m1max --json | jq .limits";
 
 /// Below the options of `anemone diff`.
 pub(crate) const DIFF_EXAMPLES: &str = "\

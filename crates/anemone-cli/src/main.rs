@@ -1,6 +1,8 @@
 //! The `anemone` command: train, generate, evaluate.
 
 mod args;
+mod check;
+mod chips;
 mod config;
 mod convert;
 mod defaults;
@@ -16,6 +18,7 @@ mod inspect;
 mod interrupt;
 mod output;
 mod plan;
+mod program;
 mod progress;
 mod report;
 mod run;
@@ -60,6 +63,8 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Eval(args) => eval::eval(&args, &mut Output::new(cli.json, false)),
         Command::Inspect(args) => inspect::inspect(&args, &mut Output::new(cli.json, false)),
         Command::Verify(args) => verify::verify(&args, &mut Output::new(cli.json, false)),
+        Command::Check(args) => check::check(&args, &mut Output::new(cli.json, false)),
+        Command::Chips(args) => chips::chips(&args, &mut Output::new(cli.json, false)),
         Command::Diff(args) => diff::diff(&args, &mut Output::new(cli.json, false)),
         Command::Convert(args) => convert::convert(&args, &mut Output::new(cli.json, false)),
         Command::Export(args) => export::export(&args, &mut Output::new(cli.json, false)),

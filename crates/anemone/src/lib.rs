@@ -25,6 +25,7 @@ mod device;
 pub mod export;
 mod model;
 
+pub use anemone_ane as ane;
 pub use anemone_cpu as cpu;
 pub use anemone_mlpackage as mlpackage;
 pub use anemone_nn as nn;

@@ -4,8 +4,8 @@
 //! number), and the programs that a process may have loaded, which no cut can lift. Of the places where a part may end, the one
 //! with the fewest bytes alive is taken, for what is alive there is written by one program and read by the next.
 
-use super::params::ChipFacts;
 use super::estimate::{Estimate, EstimateError, EstimateOptions, Range, estimate, of_work, work};
+use super::params::ChipFacts;
 use crate::chips::Chip;
 use mil::{Arg, Block, Def, Function, Operation, Program, Value, ValueId, Verified, verify};
 use serde::Serialize;

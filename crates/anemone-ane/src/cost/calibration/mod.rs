@@ -39,7 +39,8 @@ pub fn estimate_row(row: &Row) -> Result<RowEstimate, ProgramError> {
     let mut sum = RowEstimate { latency_ms: 0.0, energy_mj: 0.0 };
     for (program, calls) in &case.programs {
         let function = program.functions.first().map_or("main", |function| function.name.as_str());
-        let work = work(program, function, &options).map_err(|error| ProgramError::Verify(error.to_string()))?;
+        let work =
+            work(program, function, &options).map_err(|error| ProgramError::Verify(error.to_string()))?;
         let one = of_work(&work, function, &chip, &options);
         sum.latency_ms += one.latency_ms.mid * calls;
         sum.energy_mj += one.energy_mj.mid * calls;

@@ -1,0 +1,145 @@
+//! Each rule fires where it should, stays silent where it should, and what can be rewritten is.
+
+#![allow(clippy::unwrap_used, reason = "test code")]
+#![allow(dead_code, reason = "each test file uses a part of what is common")]
+
+#[path = "common/cases.rs"]
+mod cases;
+mod common;
+
+use anemone_ane::chips::{CHIPS, Chip};
+use anemone_ane::legalize::legalize;
+use anemone_ane::rules::{Report, Severity, Verdict, check, rules};
+use cases::CASES;
+use common::verified;
+use mil::{DataType, FunctionBuilder, Opset, Program, TensorType, Verified};
+
+fn report(program: &Verified, chip: &str) -> Report {
+    check(program, None, Chip::named(chip).unwrap()).unwrap()
+}
+
+fn has(report: &Report, rule: &str) -> bool {
+    report.findings.iter().any(|finding| finding.rule == rule)
+}
+
+#[test]
+fn each_rule_fires_and_is_silent_where_it_should() {
+    for case in CASES {
+        let (hit, miss) = (case.program(case.hit, DataType::Fp16), case.program(case.miss, DataType::Fp16));
+        let found = report(&hit, case.chip);
+        let findings: Vec<_> = found.findings.iter().filter(|finding| finding.rule == case.rule).collect();
+        assert!(!findings.is_empty(), "{} is silent on {}: {:#?}", case.rule, case.chip, found.findings);
+        for finding in findings {
+            assert!(finding.tested, "{}", case.rule);
+            assert!(
+                !finding.found.is_empty() && !finding.way_out.is_empty() && !finding.source.is_empty(),
+                "{finding:?}"
+            );
+            assert_eq!(finding.fixable, case.fixable, "{finding:?}");
+        }
+        assert!(!has(&report(&miss, case.chip), case.rule), "{} fires on what is allowed", case.rule);
+        if let Some(spared) = case.spared {
+            assert!(!has(&report(&hit, spared), case.rule), "{} fires on {spared}", case.rule);
+        }
+    }
+}
+
+#[test]
+fn what_can_be_rewritten_is_and_stays() {
+    for case in CASES {
+        let program = case.program(case.hit, DataType::Fp16);
+        for chip in CHIPS {
+            let (once, changes) = legalize(&program, chip).unwrap();
+            let (twice, more) = legalize(&once, chip).unwrap();
+            assert!(more.is_empty() && once == twice, "{} on {}: {more:?}", case.rule, chip.name);
+            let after = check(&once, None, chip).unwrap();
+            let left: Vec<_> = after.findings.iter().filter(|finding| finding.fixable).collect();
+            assert!(left.is_empty(), "{} on {}: {left:#?} after {changes:?}", case.rule, chip.name);
+            let before = check(&program, None, chip).unwrap();
+            assert!(after.verdict <= before.verdict, "{} on {}: {:#?}", case.rule, chip.name, after.findings);
+        }
+        if case.fixable {
+            let (legal, changes) = legalize(&program, Chip::named(case.chip).unwrap()).unwrap();
+            assert!(changes.iter().any(|change| change.rule == case.rule), "{}: {changes:?}", case.rule);
+            let after = report(&legal, case.chip);
+            assert!(!has(&after, case.rule), "{}: {:#?}", case.rule, after.findings);
+        }
+    }
+}
+
+#[test]
+fn slices_put_together_are_turned_too() {
+    let case = CASES.iter().find(|case| case.rule == "concat-of-width-slices").unwrap();
+    let program = case.program(case.hit, DataType::Fp16);
+    assert!(has(&report(&program, "M1"), "concat-of-width-slices"));
+    let (legal, _) = legalize(&program, Chip::named("M1").unwrap()).unwrap();
+    assert!(!has(&report(&legal, "M1"), "concat-of-width-slices"));
+    assert_eq!(report(&legal, "M1").verdict, Verdict::Runs);
+}
+
+#[test]
+fn single_precision_is_refused_as_a_whole_and_converted_at_the_border() {
+    let plain = common::function(DataType::Fp32, |f, x, z| f.add(x, z)).unwrap();
+    let report_of_plain = report(&plain, "M4");
+    assert_eq!(report_of_plain.verdict, Verdict::Refused);
+    assert!(has(&report_of_plain, "fp32-compute") && has(&report_of_plain, "io-type"));
+    let bordered = common::function(DataType::Fp32, |f, x, z| {
+        let (x, z) = (f.cast(x, DataType::Fp16)?, f.cast(z, DataType::Fp16)?);
+        let y = f.add(x, z)?;
+        f.cast(y, DataType::Fp32)
+    })
+    .unwrap();
+    let report_of_bordered = report(&bordered, "M4");
+    assert_eq!(report_of_bordered.verdict, Verdict::Runs, "{:#?}", report_of_bordered.findings);
+    assert!(has(&report_of_bordered, "border-cast"));
+}
+
+#[test]
+fn old_engines_take_nothing() {
+    let program = common::program_of("relu");
+    for chip in ["A11", "A12", "A13", "h12"] {
+        let report = report(&program, chip);
+        assert_eq!(report.verdict, Verdict::Refused);
+        assert_eq!(report.findings[0].rule, "no-mil");
+    }
+}
+
+#[test]
+fn open_shapes_are_told() {
+    let mut f = FunctionBuilder::new("main", Opset::Ios18);
+    let open = TensorType::fp16([1, mil::UNKNOWN]);
+    let x = f.input("x", open.clone()).unwrap();
+    let y = f.op("relu").arg("x", x).declared(&[open.into()]).one().unwrap();
+    let program = verified(Program::single(f.finish(&[y]).unwrap()));
+    let report = report(&program, "M1");
+    assert!(has(&report, "open-shape"), "{report:#?}");
+    let (legal, changes) = legalize(&program, Chip::named("M1").unwrap()).unwrap();
+    assert!(changes.is_empty() && legal == program);
+}
+
+#[test]
+fn a_function_that_is_not_there_is_an_error() {
+    let program = common::program_of("relu");
+    let error = check(&program, Some("other"), Chip::named("M1").unwrap()).unwrap_err();
+    assert_eq!(error.to_string(), "there is no function `other`; functions: main");
+}
+
+#[test]
+fn rules_are_named_once_and_say_all() {
+    let mut names: Vec<_> = rules().map(|rule| rule.id).collect();
+    names.sort_unstable();
+    let count = names.len();
+    names.dedup();
+    assert_eq!(names.len(), count);
+    for rule in rules() {
+        assert!(!rule.summary.is_empty(), "{}", rule.id);
+        let told = !rule.way_out.is_empty() || rule.id == "unsupported-op";
+        assert!(told, "{}", rule.id);
+        for op in rule.ops {
+            assert!(mil::Op::named(op).is_some(), "{}: {op}", rule.id);
+        }
+        if rule.severity == Severity::Wrong && rule.id != "batch-broadcast" {
+            assert!(CASES.iter().any(|case| case.rule == rule.id), "{} has no case", rule.id);
+        }
+    }
+}
