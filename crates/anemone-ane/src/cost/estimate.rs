@@ -238,12 +238,11 @@ pub(super) struct Calibrated {
 }
 
 impl Calibrated {
-    pub(super) fn new(chip: &Chip, sustained: bool) -> Calibrated {
-        let facts = ChipFacts::of(chip);
+    pub(super) fn new(facts: &ChipFacts, sustained: bool) -> Calibrated {
         let known = fitted::CHIPS.iter().find(|known| known.name == facts.name);
         let deviations =
             known.map_or(Deviations::from_slice(&[]), |known| Deviations::from_slice(&known.latency));
-        let mut rates = Rates::new(&Globals::from_slice(fitted::GLOBALS), &facts, &deviations);
+        let mut rates = Rates::new(&Globals::from_slice(fitted::GLOBALS), facts, &deviations);
         rates.sustained = if sustained { fitted::SUSTAINED } else { 1.0 };
         Calibrated {
             rates,
@@ -281,7 +280,7 @@ pub fn estimate(
     options: &EstimateOptions,
 ) -> Result<Estimate, EstimateError> {
     let work = work(program, function, options)?;
-    Ok(of_work(&work, function, chip, options))
+    Ok(of_work(&work, function, &ChipFacts::of(chip), options))
 }
 
 /// Largest figure that is reported: beyond, sizes have no meaning and sums would overflow.
@@ -290,7 +289,7 @@ const MOST: f64 = 1e30;
 pub(super) fn of_work(
     work: &FunctionWork,
     function: &str,
-    chip: &Chip,
+    chip: &ChipFacts,
     options: &EstimateOptions,
 ) -> Estimate {
     let calibrated = Calibrated::new(chip, options.sustained);
@@ -387,7 +386,7 @@ fn cost(op: &OpWork, rates: &Rates, terms: &mut Terms) -> OpCost {
 }
 
 /// The host part of a step on a chip, in µs, by the committed fit.
-pub(super) fn committed_host_step(chip: &Chip, host: &super::calibration::programs::HostStep) -> f64 {
+pub(super) fn committed_host_step(chip: &ChipFacts, host: &super::calibration::programs::HostStep) -> f64 {
     Calibrated::new(chip, false).rates.host_step(host.flops, host.staged, host.resident, host.threaded)
 }
 

@@ -5,6 +5,7 @@
 //! with the fewest bytes alive is taken, for what is alive there is written by one program and read by the next.
 
 use super::estimate::{Estimate, EstimateError, EstimateOptions, Range, estimate, of_work, work};
+use super::params::ChipFacts;
 use crate::chips::Chip;
 use mil::{Arg, Block, Def, Function, Operation, Program, Value, ValueId, Verified, verify};
 use serde::Serialize;
@@ -88,7 +89,7 @@ pub fn plan(
     options: &EstimateOptions,
 ) -> Result<Plan, EstimateError> {
     let whole_work = work(program, function, options)?;
-    let whole = of_work(&whole_work, function, chip, options);
+    let whole = of_work(&whole_work, function, &ChipFacts::of(chip), options);
     let Some(found) = program.function(function) else {
         return Ok(one(program, whole, 0, Vec::new()));
     };

@@ -10,8 +10,8 @@ pub mod rows;
 
 pub use net::ProgramError;
 
-use super::estimate::{EstimateError, EstimateOptions, committed_host_step, estimate};
-use crate::chips::{CHIPS, Chip};
+use super::estimate::{EstimateOptions, committed_host_step, of_work, work};
+use super::params::FACTS;
 use rows::{Observation, Row};
 
 /// What the committed model says of a published row.
@@ -23,19 +23,14 @@ pub struct RowEstimate {
     pub energy_mj: f64,
 }
 
-/// A chip of the calibration by name; the first one for a name that nobody knows.
-fn chip(name: &str) -> &'static Chip {
-    Chip::named(name).unwrap_or(&CHIPS[0])
-}
-
-/// Estimates a row as a user would: builds its programs and calls [`super::estimate()`] on each, with the calls of the row; for a whole
-/// training step, the host part is added.
+/// Estimates a row as [`super::estimate()`] does: its programs, with the calls of the row; for a whole training step, the host part is
+/// added.
 ///
 /// # Errors
 /// When the program of the row is not of the published language.
 pub fn estimate_row(row: &Row) -> Result<RowEstimate, ProgramError> {
     let case = programs::build(&row.program)?;
-    let chip = chip(&row.chip);
+    let chip = fit::facts(&row.chip).unwrap_or(FACTS[0]);
     let options = EstimateOptions {
         host_copy: Observation::copies(row, case.host.is_some()),
         path: Observation::route(row),
@@ -44,13 +39,14 @@ pub fn estimate_row(row: &Row) -> Result<RowEstimate, ProgramError> {
     let mut sum = RowEstimate { latency_ms: 0.0, energy_mj: 0.0 };
     for (program, calls) in &case.programs {
         let function = program.functions.first().map_or("main", |function| function.name.as_str());
-        let one = estimate(program, function, chip, &options)
-            .map_err(|error: EstimateError| ProgramError::Verify(error.to_string()))?;
+        let work =
+            work(program, function, &options).map_err(|error| ProgramError::Verify(error.to_string()))?;
+        let one = of_work(&work, function, &chip, &options);
         sum.latency_ms += one.latency_ms.mid * calls;
         sum.energy_mj += one.energy_mj.mid * calls;
     }
     if let Some(host) = case.host.filter(|_| row.host_copy != "no") {
-        sum.latency_ms += committed_host_step(chip, &host) / 1e3;
+        sum.latency_ms += committed_host_step(&chip, &host) / 1e3;
     }
     Ok(sum)
 }
