@@ -2,6 +2,8 @@
 //!
 //! The best of some runs, on all threads and on one. The last column is the speed of the simulation as a part of that of `fp32`.
 
+#![expect(clippy::print_stdout, reason = "a benchmark reports on the terminal")]
+
 use anemone_cpu::gemm::{Arithmetic, GemmOptions, Isa, MatMut, MatRef, gemm};
 use half::f16;
 use std::time::Instant;

@@ -17,7 +17,7 @@ mod kernels;
 mod numerics;
 
 pub use engine::{CpuExecutable, StepTime, Support, fold_constants, specialize, support};
-pub use numerics::{AneGeneration, Grade, Numerics, Provenance, provenance};
+pub use numerics::{AneGeneration, Grade, Numerics, OpCase, Provenance, provenance};
 
 use anemone_runtime::{Backend, CompileError, CompileOptions, Executable};
 use mil::{Function, Verified};

@@ -33,6 +33,11 @@ pub(crate) struct Step {
 pub(crate) fn single(graph: &Graph<'_>, op: usize, numerics: Numerics) -> Result<Step, CompileError> {
     let view = graph.view(op);
     let outputs = view.operation.outputs.to_vec();
+    let all_operands = || view.operands().map(|(_, id)| id).collect();
+    if let Some(lowered) = numerics::lower::kernel(&view, numerics) {
+        let lowered = lowered.map_err(|error| unsupported(&view, &error))?;
+        return Ok(Step { work: Work::Kernel(lowered), operands: all_operands(), outputs, op: view.name() });
+    }
     if let Some(element) = ElementOp::from_view(&view) {
         let element = element.map_err(|error| unsupported(&view, &error))?;
         let operands = ElementOp::operands(&view);
@@ -46,26 +51,17 @@ pub(crate) fn single(graph: &Graph<'_>, op: usize, numerics: Numerics) -> Result
             }],
             outputs: vec![0],
         };
-        let kernel = match numerics {
-            Numerics::Ieee => group.compile(),
-            Numerics::Ane(generation) => numerics::lower::elementwise(&view, generation, group),
-        };
+        let kernel = group.compile_rounding(numerics::lower::rounding(numerics));
         return Ok(Step { work: Work::Elementwise(kernel), operands, outputs, op: view.name() });
     }
-    let special = match numerics {
-        Numerics::Ieee => None,
-        Numerics::Ane(generation) => numerics::lower::kernel(&view, generation),
-    };
-    let ordinary = || kernels::find(view.name()).map(|lower| lower(&view));
-    let lowered = special.or_else(ordinary).ok_or_else(|| CompileError::Unsupported {
+    let lower = kernels::find(view.name()).ok_or_else(|| CompileError::Unsupported {
         backend: "cpu",
         op: view.name(),
         value: name_of(&view),
         reason: None,
     })?;
-    let lowered = lowered.map_err(|error| unsupported(&view, &error))?;
-    let operands = view.operands().map(|(_, id)| id).collect();
-    Ok(Step { work: Work::Kernel(lowered), operands, outputs, op: view.name() })
+    let lowered = lower(&view).map_err(|error| unsupported(&view, &error))?;
+    Ok(Step { work: Work::Kernel(lowered), operands: all_operands(), outputs, op: view.name() })
 }
 
 /// Lowers a group of elementwise operations of one shape. `escapes` tells which values are needed outside.

@@ -141,6 +141,7 @@ impl Case {
                 3 => Bias::PerRow(Operand::F16(&bias_half)),
                 _ => Bias::PerColumn(Operand::F16(&bias_half)),
             },
+            ..GemmOptions::default()
         };
         let a = MatRef::new(a, a_shape, self.strides(0)).unwrap();
         let b = MatRef::new(b, b_shape, self.strides(1)).unwrap();
@@ -423,7 +424,13 @@ fn a_product_over_no_k_is_zero_or_the_old_values() {
         let left = MatRef::row_major(&nothing[..], [shape[0], 0]).unwrap();
         let right = MatRef::row_major(&nothing[..], [0, shape[1]]).unwrap();
         let out = MatMut::row_major(&mut c[..], shape).unwrap();
-        gemm(left, right, out, &GemmOptions { batch: &batch, accumulate, bias: Bias::None }).unwrap();
+        gemm(
+            left,
+            right,
+            out,
+            &GemmOptions { batch: &batch, accumulate, bias: Bias::None, ..GemmOptions::default() },
+        )
+        .unwrap();
         assert_eq!(c, [if accumulate { 7.0 } else { 0.0 }; 12]);
     }
 }

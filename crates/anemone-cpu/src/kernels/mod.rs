@@ -24,7 +24,7 @@ mod pool;
 mod quantization;
 mod random;
 mod recurrent;
-mod reduction;
+pub(crate) mod reduction;
 mod scatter_gather;
 mod tensor_operation;
 mod tensor_transformation;

@@ -15,9 +15,12 @@
 
 pub(crate) mod lower;
 mod provenance;
+mod reduce;
 pub(crate) mod rounding;
+mod table;
+mod wide;
 
-pub use provenance::{Grade, Provenance, provenance};
+pub use provenance::{Grade, OpCase, Provenance, provenance};
 
 use std::fmt;
 

@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn sums_round_half_away() {
-        let sums = (0..60_000).chain((0..31).flat_map(|e| (-3..4).map(move |d| (1 << e) + d)));
+        let sums = (0..60_000i64).chain((0..31).flat_map(|e| (-3..4).map(move |d| (1 << e) + d)));
         for sum in sums.chain((0..20_000).map(|i| i * 107_371 + i % 7)) {
             for sum in [sum, -sum] {
                 let want = reference(sum as f64 / 65536.0);

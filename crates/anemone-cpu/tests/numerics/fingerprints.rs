@@ -27,7 +27,7 @@ fn half(value: f64) -> f16 {
 }
 
 /// Runs a program of one `fp16` operand on the engine of a generation.
-fn run(
+pub(crate) fn run(
     generation: AneGeneration,
     shape: &[usize],
     x: &[f16],

@@ -2,4 +2,5 @@
 
 mod fingerprints;
 mod numpy;
+mod ops;
 mod reference;

@@ -41,11 +41,11 @@ struct Tables {
 }
 
 fn golden() -> Golden {
-    serde_json::from_str(GOLDEN).unwrap()
+    serde_json::from_str(GOLDEN).expect("the golden file is the script's")
 }
 
 fn hex(text: &str) -> u64 {
-    u64::from_str_radix(text, 16).unwrap()
+    u64::from_str_radix(text, 16).expect("hexadecimal digits")
 }
 
 fn tables() -> &'static Tables {
@@ -92,8 +92,8 @@ impl Rng {
     }
 
     pub(crate) fn normal(&mut self) -> f64 {
-        const EDGE: f64 = 3.654_152_885_361_008_8;
-        const INVERSE: f64 = 0.273_661_237_329_758_28;
+        const EDGE: f64 = 3.654_152_885_361_009;
+        const INVERSE: f64 = 0.273_661_237_329_758_3;
         loop {
             let bits = self.next();
             let (at, negative, size) =

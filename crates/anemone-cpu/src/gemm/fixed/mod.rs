@@ -31,6 +31,9 @@ mod lanes;
 mod prepare;
 mod tile;
 
+#[cfg(test)]
+mod tests;
+
 pub(super) use drive::run;
 pub(crate) use drive::sums;
 pub(super) use tile::{FixedTile, fixed_tile};
