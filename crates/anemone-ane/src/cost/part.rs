@@ -2,6 +2,7 @@
 
 use super::estimate::of_work;
 use super::graph::{Assumptions, FunctionWork, weights_of};
+use super::params::ChipFacts;
 use super::{Estimate, EstimateOptions};
 use crate::chips::Chip;
 use mil::{Block, Def, Function, Operation, ValueId};
@@ -22,7 +23,7 @@ pub fn estimate_parts(
         .enumerate()
         .map(|(index, part)| {
             let work = of_part(&whole, function, part, options);
-            of_work(&work, &format!("{} part {index}", function.name), chip, options)
+            of_work(&work, &format!("{} part {index}", function.name), &ChipFacts::of(chip), options)
         })
         .collect()
 }
