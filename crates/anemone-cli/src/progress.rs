@@ -9,7 +9,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 use std::ops::ControlFlow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Lines over a whole run where there is no terminal.
 const LINES: u64 = 10;
@@ -180,6 +180,33 @@ impl<'a> Watcher<'a> {
                 Ok(())
             }
             None => self.out.say(&line),
+        }
+    }
+}
+
+/// What is shown on a terminal while something takes its time whose end nobody knows. It disappears when it is dropped.
+pub(crate) struct Waiting(Option<ProgressBar>);
+
+impl Waiting {
+    /// Shows this from now on, with the time that has passed.
+    pub(crate) fn new(out: &Output, what: String) -> Waiting {
+        let live = out.format() == Format::Text && io::stderr().is_terminal();
+        Waiting(live.then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}") {
+                bar.set_style(style);
+            }
+            bar.set_message(what);
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        }))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
         }
     }
 }

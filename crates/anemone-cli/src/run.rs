@@ -7,6 +7,7 @@ use crate::args::RunArgs;
 use crate::device;
 use crate::error::CliError;
 use crate::output::Output;
+use crate::progress::Waiting;
 use crate::report;
 use anemone::mil::Shape;
 use anemone::runtime::{States, Tensor};
@@ -45,7 +46,9 @@ pub(crate) fn run(args: &RunArgs, out: &mut Output) -> Result<(), CliError> {
         let feed = Feed::parse(input, &model, runner.function)?;
         let tensors = feed.read()?;
         let start = Instant::now();
+        let waiting = Waiting::new(out, format!("running {}", args.model.display()));
         let results = runner.predict(&tensors)?;
+        drop(waiting);
         let elapsed = start.elapsed();
         let last = at + 1 == inputs.len();
         let path = match args.output.as_slice() {
