@@ -110,7 +110,7 @@ impl SimulatedEngine {
             milliseconds = cost.seconds * 1e3,
             "compiled for the simulated engine"
         );
-        let slots = process::load(&self.process, parts.len())?;
+        let slots = process::load(&self.process, parts.len(), self.options.estimate.path)?;
         process::lock(&self.process).placed(stages.on_engine(), stages.on_host());
         Ok(Box::new(SimulatedExecutable::new(inner, cost, slots)))
     }
