@@ -54,6 +54,26 @@ fn shared_constants_are_stored_once() {
     assert_eq!(blobs(&merged), blobs(&common::path("multifunction")));
 }
 
+/// An update is two operations in files; they are found together again whatever the whole is called.
+#[test]
+fn a_state_update_may_have_a_name_of_its_own() {
+    for own in [None, Some("another"), Some("result_write_state")] {
+        let text = "program(1.3) { func main<ios18>(state<tensor<fp16, [2]>> s, tensor<fp16, [2]> x) {
+            tensor<fp16, [2]> result = coreml_update_state(state = s, value = x);
+            tensor<fp16, [2]> y = relu(x = result);
+        } -> (y); }";
+        let mut program: Program = text.parse().unwrap();
+        program.functions[0].body.ops[0].name = own.map(str::to_string);
+        let package = Package::new(verified(program)).unwrap();
+        let (model, _) = package.to_bytes().unwrap();
+        let again = Package::from_bytes(model.clone(), Default::default()).unwrap();
+        let read = verified(again.program().unwrap());
+        assert_eq!(read.functions[0].body.ops.len(), 2, "{own:?}");
+        assert_eq!(read.functions[0].body.ops[0].name.as_deref(), own);
+        assert_eq!(again.to_bytes().unwrap().0, model);
+    }
+}
+
 #[test]
 fn what_stands_there_is_kept_unless_asked() {
     let folder = tempfile::tempdir().unwrap();

@@ -245,11 +245,12 @@ impl FunctionWriter<'_, '_, '_> {
         let output_name = output.map_or(UPDATE_STATE, |id| self.layout.name(id));
         let name = operation.name.as_deref().unwrap_or(output_name);
         let used = output.filter(|&id| self.layout.is_used(id));
-        // An update that was read without its second half may have a name that is none for the whole.
+        // The halves belong together by the name of the result, whatever the operation is called. An update that was read without
+        // its second half may have a name that is none for the whole.
         let half = if used.is_none() && operation.name.is_some() {
             name.to_string()
         } else {
-            format!("{name}{WRITE_SUFFIX}")
+            format!("{output_name}{WRITE_SUFFIX}")
         };
         let place = || format!("function `{}`, `{name}`", self.function.name);
         let [state, value] = &operation.args[..] else {
