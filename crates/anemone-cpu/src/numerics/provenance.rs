@@ -250,3 +250,26 @@ fn convolution(case: OpCase, generation: AneGeneration) -> Provenance {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_op_has_a_grade() {
+        for op in mil::Op::all() {
+            for generation in AneGeneration::ALL {
+                let known = provenance(op.name, OpCase::default(), generation);
+                assert!(!known.note.is_empty() && !known.source.is_empty(), "{}", op.name);
+            }
+        }
+        for name in MOVES.iter().chain(FUNCTIONS.iter().map(|(name, _)| name)) {
+            assert!(mil::Op::named(name).is_some(), "{name}");
+        }
+        let dense = OpCase { dense_3x3: true, ..OpCase::default() };
+        let grade = |generation| provenance("conv", dense, generation).grade;
+        assert_eq!([grade(AneGeneration::H13), grade(AneGeneration::H17)], [Grade::Exact; 2]);
+        assert_eq!(grade(AneGeneration::H15), Grade::Assumed);
+        assert_eq!(provenance("conv", OpCase::default(), AneGeneration::H13).grade, Grade::Assumed);
+    }
+}
