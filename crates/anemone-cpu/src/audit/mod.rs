@@ -2,7 +2,7 @@
 //! flushed, and where generations differ. [`scale_for_ane`] is the remedy for products.
 //!
 //! A function is walked twice at once: in the engine's numbers, and in `fp32` throughout (of which every `fp16` type is taken to be
-//! a rounding). All of it is simulated: see [`provenance`](crate::provenance) for how far each operation's numbers are known.
+//! a rounding). All of it is simulated: see [`provenance`] for how far each operation's numbers are known.
 
 mod measure;
 mod rewrite;

@@ -205,6 +205,7 @@ pub fn provenance(op: &str, case: OpCase, generation: AneGeneration) -> Provenan
             "half away from zero; from 1024 on the engine is reported to add 1/2, which is not modelled",
             CENSUS,
         ),
+        "cast" => provenance_of(Host, "from fp32 and integers to nearest-even, on the host", FINGERPRINTS),
         "lstm"
         | "gru"
         | "rnn"
