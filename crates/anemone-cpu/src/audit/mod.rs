@@ -178,7 +178,6 @@ pub fn case(view: &OpView<'_>) -> OpCase {
     let two_operands = match view.name() {
         "conv" => run_time("weight"),
         "matmul" => run_time("x") && run_time("y"),
-        "einsum" => view.values("values").iter().all(|&id| view.function.constant(id).is_none()),
         _ => false,
     };
     let geometry = if view.name() == "conv" { mil::ops::conv::geometry(view).ok() } else { None };

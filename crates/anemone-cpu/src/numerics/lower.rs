@@ -48,6 +48,7 @@ pub(crate) fn kernel(op: &OpView<'_>, numerics: Numerics) -> Option<Result<Lower
                 return Some(lowered);
             }
         }
+        "einsum" if !kernels::linear::einsum_is_product(op) => return Some(wide::lower(op)),
         "softmax" => return Some(reduce::softmax(op)),
         "layer_norm" => return Some(reduce::layer_norm(op)),
         "instance_norm" => return Some(reduce::instance_norm(op)),

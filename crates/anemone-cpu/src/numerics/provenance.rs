@@ -145,8 +145,13 @@ pub fn provenance(op: &str, case: OpCase, generation: AneGeneration) -> Provenan
             "fixed point; with a bias, which starts the sum: as probed, no error published",
             FINGERPRINTS,
         ),
-        "matmul" | "einsum" if !case.two_operands => provenance_of(Exact, "fixed point", FINGERPRINTS),
-        "matmul" | "einsum" => provenance_of(
+        "einsum" => provenance_of(
+            Assumed,
+            "fixed point, as matmul; equations that are no matrix product in fp32, rounded half away",
+            FINGERPRINTS,
+        ),
+        "matmul" if !case.two_operands => provenance_of(Exact, "fixed point", FINGERPRINTS),
+        "matmul" => provenance_of(
             Assumed,
             "fixed point, as with a constant factor; no error of a product of two run-time operands is published",
             FINGERPRINTS,
