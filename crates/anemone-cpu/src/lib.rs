@@ -9,6 +9,7 @@
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
+pub mod audit;
 mod elementwise;
 mod engine;
 pub mod gemm;

@@ -15,7 +15,7 @@ use mil::{
 use thiserror::Error;
 
 /// What is known of an argument.
-pub(super) enum Binding {
+pub(crate) enum Binding {
     /// Its value: the kernel may make use of it once and for all.
     Value(Constant),
     /// Its type: the value comes with each run.
@@ -24,7 +24,7 @@ pub(super) enum Binding {
 
 /// Why an operation could not be compiled or run by itself.
 #[derive(Debug, Error)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// The arguments do not fit.
     #[error(transparent)]
     Infer(#[from] InferError),
@@ -37,7 +37,7 @@ pub(super) enum Fault {
 }
 
 /// A compiled operation.
-pub(super) struct Alone {
+pub(crate) struct Alone {
     work: Compiled,
     outputs: Vec<TensorType>,
 }
@@ -50,7 +50,7 @@ enum Compiled {
 
 impl Alone {
     /// Compiles an operation for arguments of which `bind` tells what is known, in the order of [`Operation::uses`].
-    pub(super) fn new(
+    pub(crate) fn new(
         source: &Function,
         operation: &Operation,
         numerics: Numerics,
@@ -91,7 +91,7 @@ impl Alone {
     }
 
     /// Runs on arguments in the order of [`Operation::uses`], of the types or values it was compiled for.
-    pub(super) fn run(&self, arguments: &[Constant]) -> Result<Vec<Constant>, Fault> {
+    pub(crate) fn run(&self, arguments: &[Constant]) -> Result<Vec<Constant>, Fault> {
         let fault = |error: &dyn std::fmt::Display| Fault::Run(error.to_string());
         let step = match &self.work {
             Compiled::View(at) => {

@@ -81,7 +81,7 @@ impl Interpreter {
 }
 
 /// Whether the interpreter itself runs the op of this name, rather than a kernel.
-pub(super) fn runs(name: &str) -> bool {
+pub(crate) fn runs(name: &str) -> bool {
     matches!(name, "cond" | "while_loop" | "make_list") || name.starts_with("list_")
 }
 

@@ -16,8 +16,10 @@ mod specialize;
 mod step;
 mod support;
 
+pub(crate) use alone::{Alone, Binding};
 pub use executable::{CpuExecutable, StepTime};
 pub use fold::fold_constants;
+pub(crate) use interpret::runs as is_interpreted;
 pub use specialize::specialize;
 pub use support::{Support, support};
 

@@ -51,7 +51,7 @@ pub(crate) fn single(graph: &Graph<'_>, op: usize, numerics: Numerics) -> Result
             }],
             outputs: vec![0],
         };
-        let kernel = group.compile_rounding(numerics::lower::rounding(numerics));
+        let kernel = group.compile_rounding(numerics::lower::rounding(&view, numerics));
         return Ok(Step { work: Work::Elementwise(kernel), operands, outputs, op: view.name() });
     }
     let lower = kernels::find(view.name()).ok_or_else(|| CompileError::Unsupported {

@@ -12,6 +12,8 @@ use smallvec::SmallVec;
 
 mod einsum;
 
+pub(crate) use einsum::is_product as einsum_is_product;
+
 /// The family's kernels.
 pub(crate) static OPS: &[(&str, Lower)] = &[
     ("einsum", |op| einsum::lower(op, Arithmetic::Float)),

@@ -16,7 +16,7 @@ pub(crate) mod conv;
 mod copy;
 mod fold;
 mod image_resizing;
-mod linear;
+pub(crate) mod linear;
 mod narrow;
 mod normalization;
 pub(crate) mod parallel;

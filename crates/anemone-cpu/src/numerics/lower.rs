@@ -26,11 +26,12 @@ const WIDE: &[&str] = &[
     "upsample_bilinear",
 ];
 
-/// How elementwise operations round to `fp16`.
-pub(crate) fn rounding(numerics: Numerics) -> Rounding {
+/// How an elementwise operation rounds to `fp16`. Casts from types that the engine does not have are the host's.
+pub(crate) fn rounding(op: &OpView<'_>, numerics: Numerics) -> Rounding {
+    let host = op.name() == "cast" && op.dtype("x").is_ok_and(|dtype| dtype != DataType::Fp16);
     match numerics {
-        Numerics::Ieee => Rounding::HalfEven,
-        Numerics::Ane(_) => Rounding::HalfAway,
+        Numerics::Ane(_) if !host => Rounding::HalfAway,
+        _ => Rounding::HalfEven,
     }
 }
 
@@ -47,6 +48,7 @@ pub(crate) fn kernel(op: &OpView<'_>, numerics: Numerics) -> Option<Result<Lower
                 return Some(lowered);
             }
         }
+        "einsum" if !kernels::linear::einsum_is_product(op) => return Some(wide::lower(op)),
         "softmax" => return Some(reduce::softmax(op)),
         "layer_norm" => return Some(reduce::layer_norm(op)),
         "instance_norm" => return Some(reduce::instance_norm(op)),

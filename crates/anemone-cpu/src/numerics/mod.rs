@@ -30,7 +30,7 @@ pub enum Numerics {
     /// IEEE 754: `fp16` operations compute and accumulate in `fp32` and round once, to nearest-even.
     #[default]
     Ieee,
-    /// As a generation of the engine does, as far as that is known; see [`provenance`].
+    /// As a generation of the engine does, as far as that is known; see [`provenance`](fn@provenance).
     Ane(AneGeneration),
 }
 

@@ -145,8 +145,13 @@ pub fn provenance(op: &str, case: OpCase, generation: AneGeneration) -> Provenan
             "fixed point; with a bias, which starts the sum: as probed, no error published",
             FINGERPRINTS,
         ),
-        "matmul" | "einsum" if !case.two_operands => provenance_of(Exact, "fixed point", FINGERPRINTS),
-        "matmul" | "einsum" => provenance_of(
+        "einsum" => provenance_of(
+            Assumed,
+            "fixed point, as matmul; equations that are no matrix product in fp32, rounded half away",
+            FINGERPRINTS,
+        ),
+        "matmul" if !case.two_operands => provenance_of(Exact, "fixed point", FINGERPRINTS),
+        "matmul" => provenance_of(
             Assumed,
             "fixed point, as with a constant factor; no error of a product of two run-time operands is published",
             FINGERPRINTS,
@@ -205,6 +210,7 @@ pub fn provenance(op: &str, case: OpCase, generation: AneGeneration) -> Provenan
             "half away from zero; from 1024 on the engine is reported to add 1/2, which is not modelled",
             CENSUS,
         ),
+        "cast" => provenance_of(Host, "from fp32 and integers to nearest-even, on the host", FINGERPRINTS),
         "lstm"
         | "gru"
         | "rnn"
@@ -248,5 +254,28 @@ fn convolution(case: OpCase, generation: AneGeneration) -> Provenance {
              measured",
             FINGERPRINTS,
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_op_has_a_grade() {
+        for op in mil::Op::all() {
+            for generation in AneGeneration::ALL {
+                let known = provenance(op.name, OpCase::default(), generation);
+                assert!(!known.note.is_empty() && !known.source.is_empty(), "{}", op.name);
+            }
+        }
+        for name in MOVES.iter().chain(FUNCTIONS.iter().map(|(name, _)| name)) {
+            assert!(mil::Op::named(name).is_some(), "{name}");
+        }
+        let dense = OpCase { dense_3x3: true, ..OpCase::default() };
+        let grade = |generation| provenance("conv", dense, generation).grade;
+        assert_eq!([grade(AneGeneration::H13), grade(AneGeneration::H17)], [Grade::Exact; 2]);
+        assert_eq!(grade(AneGeneration::H15), Grade::Assumed);
+        assert_eq!(provenance("conv", OpCase::default(), AneGeneration::H13).grade, Grade::Assumed);
     }
 }

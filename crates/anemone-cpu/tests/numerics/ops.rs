@@ -130,6 +130,15 @@ fn ties_go_away_from_zero() -> Result<(), Failure> {
         f.add(x, small)
     })?;
     assert_eq!(floats(&got), [1.000_976_6, -1.000_976_6]);
+    // A cast is the host's.
+    let mut f = FunctionBuilder::new("main", Opset::Ios18);
+    let x = f.input("x", TensorType::fp32([1]))?;
+    let y = f.cast(x, DataType::Fp16)?;
+    let program = verify(Program::single(f.finish(&[y])?)).map_err(|faults| faults[0].clone())?;
+    let backend = CpuBackend::new()?.numerics(Numerics::Ane(AneGeneration::H13));
+    let x = Tensor::new([1], &[1.0 + 0.5f32.powi(11)])?;
+    let outputs = backend.compile(&program, &CompileOptions::default())?.call(&[&x])?;
+    assert_eq!(outputs[0].to_f32()?[0], 1.0);
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! A program in the making, its inputs and its named results.
 
-use anemone_cpu::{CpuBackend, Mode};
+use anemone_cpu::{AneGeneration, CpuBackend, Mode, Numerics};
 use anemone_runtime::{Backend, CompileOptions, Tensor};
 use half::f16;
 use mil::{BuildError, DataType, Function, FunctionBuilder, Opset, Program, ValueId, verify};
@@ -83,25 +83,38 @@ impl Set {
         self.results.push((name, value));
     }
 
-    /// The name and digest of each result.
+    /// The name and digest of each result; of `fp16` programs also those of two generations of the engine.
     pub(crate) fn digests(self) -> Vec<(String, u64)> {
         let ids: Vec<ValueId> = self.results.iter().map(|(_, id)| *id).collect();
         let function = self.f.finish(&ids).unwrap();
-        let strict = run(&function, &self.inputs, Mode::Strict, 1);
-        let fused = run(&function, &self.inputs, Mode::Fused, 2);
-        let names =
-            self.results.iter().map(|(name, _)| format!("{}/{}/{name}", self.name, self.dtype.name()));
-        let digests: Vec<(String, u64)> = names.zip(strict.iter().map(digest)).collect();
-        for ((name, strict), fused) in digests.iter().zip(&fused) {
-            assert_eq!(*strict, digest(fused), "{name}: strict and fused mode differ");
+        let engine = [AneGeneration::H13, AneGeneration::H17].map(Numerics::Ane);
+        let more = if self.dtype == DataType::Fp16 { &engine[..] } else { &[] };
+        let mut digests = Vec::new();
+        for &numerics in [Numerics::Ieee].iter().chain(more) {
+            let prefix = match numerics {
+                Numerics::Ieee => String::new(),
+                Numerics::Ane(generation) => format!("{generation}/"),
+            };
+            let strict = run(&function, &self.inputs, (Mode::Strict, numerics), 1);
+            let fused = run(&function, &self.inputs, (Mode::Fused, numerics), 2);
+            for (((name, _), strict), fused) in self.results.iter().zip(&strict).zip(&fused) {
+                let name = format!("{prefix}{}/{}/{name}", self.name, self.dtype.name());
+                assert_eq!(digest(strict), digest(fused), "{name}: strict and fused mode differ");
+                digests.push((name, digest(strict)));
+            }
         }
         digests
     }
 }
 
-fn run(function: &Function, inputs: &[Tensor], mode: Mode, threads: usize) -> Vec<Tensor> {
+fn run(
+    function: &Function,
+    inputs: &[Tensor],
+    (mode, numerics): (Mode, Numerics),
+    threads: usize,
+) -> Vec<Tensor> {
     let program = verify(Program::single(function.clone())).unwrap_or_else(|faults| panic!("{}", faults[0]));
-    let backend = CpuBackend::with_threads(threads).unwrap().mode(mode);
+    let backend = CpuBackend::with_threads(threads).unwrap().mode(mode).numerics(numerics);
     let mut executable = backend.compile(&program, &CompileOptions::default()).unwrap();
     executable.call(&inputs.iter().collect::<Vec<_>>()).unwrap()
 }

@@ -182,8 +182,8 @@ impl Task<'_> {
             for (at, panel) in panels.chunks_exact(mr * k.len()).enumerate() {
                 let rows = mr.min(self.rows.len() - at * mr);
                 let largest_a = prepare::factors(panel, !is_half(self.job.a), mr, rows, factors);
-                let room = prepare::room(largest_a, largest);
-                self.tiles(factors, lanes, [rows, room], &mut sums[at * mr * stride..], stride);
+                let within = prepare::sums(largest_a, largest, k.len());
+                self.tiles((factors, lanes), rows, within, &mut sums[at * mr * stride..], stride);
             }
         }
         self.finish(sums, stride, row);
@@ -203,9 +203,9 @@ impl Task<'_> {
     /// The products of a panel of `A` with all panels of `B`.
     fn tiles(
         &self,
-        factors: &[f32],
-        lanes: &[f32],
-        [rows, room]: [usize; 2],
+        (factors, lanes): (&[f32], &[f32]),
+        rows: usize,
+        within: prepare::Sums,
         sums: &mut [i64],
         stride: usize,
     ) {
@@ -222,7 +222,7 @@ impl Task<'_> {
                 vectors: nr.min(self.cols.len() - panel * nr).div_ceil(isa.lanes()),
                 sums: sums.as_mut_ptr().wrapping_add(panel * nr),
                 stride,
-                room,
+                within,
             };
             // SAFETY: the panels are prepared for this instruction set; sums lie within `rows` rows of whole panels.
             unsafe { isa.fixed_tile(&tile) };

@@ -23,8 +23,8 @@
 //! * rounding is `trunc(x · w ± 1/2)`, the sign of the half being that of the product: one multiply-add, exact, and one
 //!   conversion to an integer ([`lanes`]);
 //! * integers of 32 bits sum up as many products as cannot overflow them, known from the largest operands of the panels,
-//!   then go to sums of 64 bits ([`tile`]). Where one product alone may overflow, integers of 64 bits are used from the
-//!   start.
+//!   then go to sums of 64 bits ([`tile`]). Where one product alone may overflow, `f64` is used, and where that is not exact
+//!   either, integers of 64 bits.
 
 mod drive;
 mod lanes;

@@ -56,10 +56,25 @@ per_isa! {
     }
 }
 
-/// How many products of operands up to these sizes 32 bits hold; 0 when one may be too large.
-pub(super) fn room(largest_a: f32, largest_b: f32) -> usize {
+/// In which numbers the products of a tile are summed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::gemm) enum Sums {
+    /// 32-bit integers, which hold this many products.
+    Integers(usize),
+    /// `f64`, which holds all products of a tile exactly.
+    Doubles,
+    /// 64-bit integers.
+    Wide,
+}
+
+/// The numbers that hold sums of `depth` products of operands up to these sizes.
+pub(super) fn sums(largest_a: f32, largest_b: f32, depth: usize) -> Sums {
     let product = f64::from(largest_a) * f64::from(largest_b) + 1.0;
-    (f64::from(i32::MAX) / product) as usize
+    match (f64::from(i32::MAX) / product) as usize {
+        0 if product * depth as f64 <= (1u64 << 53) as f64 => Sums::Doubles,
+        0 => Sums::Wide,
+        room => Sums::Integers(room),
+    }
 }
 
 #[cfg(test)]

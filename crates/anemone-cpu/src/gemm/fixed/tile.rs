@@ -1,7 +1,10 @@
 //! The inner kernel: a tile of sums over a stretch of `k`.
 #![expect(unsafe_code, reason = "reads packed panels and writes sums through pointers")]
 
+use std::ops::AddAssign;
+
 use super::lanes::Fixed;
+use super::prepare::Sums;
 
 /// The most lanes of any instruction set.
 const MAX_LANES: usize = 16;
@@ -20,8 +23,8 @@ pub(in crate::gemm) struct FixedTile {
     /// The sums, to which the products are added: rows of `vectors * LANES`, `stride` apart.
     pub(in crate::gemm) sums: *mut i64,
     pub(in crate::gemm) stride: usize,
-    /// How many products 32 bits hold.
-    pub(in crate::gemm) room: usize,
+    /// In which numbers products are summed.
+    pub(in crate::gemm) within: Sums,
 }
 
 /// Computes a tile in parts of up to `ROWS` by `VECTORS`, which is what the registers hold.
@@ -72,18 +75,30 @@ unsafe fn columns<V: Fixed, const ROWS: usize, const VECTORS: usize, const MR: u
     // SAFETY: the caller's promise.
     unsafe {
         while vector < tile.vectors {
-            if tile.room == 0 {
-                wide::<V, ROWS, MR, NR>(tile, row, vector);
-                vector += 1;
-            } else if tile.vectors - vector >= VECTORS {
-                part::<V, ROWS, VECTORS, MR, NR>(tile, row, vector);
-                vector += VECTORS;
-            } else {
-                part::<V, ROWS, 1, MR, NR>(tile, row, vector);
-                vector += 1;
+            match tile.within {
+                Sums::Wide => wide::<V, _, ROWS, MR, NR>(tile, row, vector, integer, |sum| sum),
+                Sums::Doubles => wide::<V, _, ROWS, MR, NR>(tile, row, vector, double, |sum| sum as i64),
+                Sums::Integers(room) if tile.vectors - vector >= VECTORS => {
+                    part::<V, ROWS, VECTORS, MR, NR>(tile, row, vector, room);
+                    vector += VECTORS - 1;
+                }
+                Sums::Integers(room) => part::<V, ROWS, 1, MR, NR>(tile, row, vector, room),
             }
+            vector += 1;
         }
     }
+}
+
+/// A rounded product as an integer.
+#[inline(always)]
+fn integer(product: f32) -> i64 {
+    product as i64
+}
+
+/// A rounded product as an `f64`.
+#[inline(always)]
+fn double(product: f32) -> f64 {
+    f64::from(product.trunc())
 }
 
 /// Sums in 32 bits, moved to 64 bits before they can overflow.
@@ -95,12 +110,13 @@ unsafe fn part<V: Fixed, const ROWS: usize, const VECTORS: usize, const MR: usiz
     tile: &FixedTile,
     row: usize,
     vector: usize,
+    room: usize,
 ) {
     // SAFETY: the caller's promise.
     unsafe {
         let mut done = 0;
         while done < tile.depth {
-            let end = tile.depth.min(done + tile.room);
+            let end = tile.depth.min(done.saturating_add(room));
             let mut sums = [[V::no_sum(); VECTORS]; ROWS];
             let mut a = tile.a.add(done * 3 * MR + row);
             let mut b = tile.b.add(done * NR + vector * V::LANES);
@@ -137,13 +153,21 @@ unsafe fn part<V: Fixed, const ROWS: usize, const VECTORS: usize, const MR: usiz
 /// # Safety
 /// As [`columns`].
 #[inline(always)]
-unsafe fn wide<V: Fixed, const ROWS: usize, const MR: usize, const NR: usize>(
+unsafe fn wide<
+    V: Fixed,
+    T: Copy + Default + AddAssign,
+    const ROWS: usize,
+    const MR: usize,
+    const NR: usize,
+>(
     tile: &FixedTile,
     row: usize,
     vector: usize,
+    convert: impl Fn(f32) -> T,
+    finish: impl Fn(T) -> i64,
 ) {
     for r in row..row + ROWS {
-        let mut sums = [0i64; MAX_LANES];
+        let mut sums = [T::default(); MAX_LANES];
         for k in 0..tile.depth {
             // SAFETY: the caller's promise about the panels.
             let (a, b) = unsafe { (tile.a.add(k * 3 * MR + r), tile.b.add(k * NR + vector * V::LANES)) };
@@ -153,15 +177,15 @@ unsafe fn wide<V: Fixed, const ROWS: usize, const MR: usize, const NR: usize>(
                 // SAFETY: as above.
                 let x = unsafe { *b.add(i) };
                 let product = x * factor;
-                let rounded = (product + 0.5f32.copysign(product)) as i64;
-                *sum += if x.abs() >= least { rounded } else { 0 };
+                let counts = if x.abs() >= least { product + 0.5f32.copysign(product) } else { 0.0 };
+                *sum += convert(counts);
             }
         }
         for (i, sum) in sums.into_iter().enumerate().take(V::LANES) {
             // SAFETY: the caller's promise about the sums.
             let to = unsafe { &mut *tile.sums.add(r * tile.stride + vector * V::LANES + i) };
             if to.abs() < STUCK {
-                *to += sum;
+                *to += finish(sum);
             }
         }
     }

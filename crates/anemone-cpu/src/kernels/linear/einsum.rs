@@ -30,6 +30,11 @@ pub(super) fn lower(op: &OpView<'_>, arithmetic: Arithmetic) -> Result<Lowered, 
     }
 }
 
+/// Whether an equation is one batched matrix product.
+pub(crate) fn is_product(op: &OpView<'_>) -> bool {
+    labels(op).is_ok_and(|labels| Product::of(&labels).is_some())
+}
+
 fn labels(op: &OpView<'_>) -> Result<Vec<Label>, InferError> {
     let (equation, sizes) = geometry(op)?;
     let operands = equation.inputs.len();
