@@ -6,4 +6,5 @@
 pub mod chips;
 pub mod facts;
 pub mod legalize;
+pub mod placement;
 pub mod rules;

@@ -1,6 +1,6 @@
 //! Programs that a rule speaks against, and ones that are much the same and that it lets pass.
 
-use super::verified;
+use super::common::verified;
 use mil::{BuildError, Constant, DataType, FunctionBuilder, Opset, Program, TensorType, ValueId, Verified};
 
 type Built = Result<ValueId, BuildError>;
