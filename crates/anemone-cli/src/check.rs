@@ -95,7 +95,7 @@ fn print(
     out.result("")?;
     out.result(&format!(
         "{:<10} {:<6} {:<20} {:>7} {:>6} {:>6}   {}",
-        "chip", "target", "verdict", "refused", "wrong", "risks", "after `legalize`"
+        "chip", "target", "verdict", "refused", "wrong", "risks", "after `convert --for`"
     ))?;
     for answer in answers {
         let count = |severities: &[Severity]| {
@@ -231,7 +231,7 @@ impl Group<'_> {
         if !finding.allowed.is_empty() {
             self.lines("  allowed  ", &finding.allowed, out)?;
         }
-        let fix = if finding.fixable { " (`legalize` does it)" } else { "" };
+        let fix = if finding.fixable { " (`anemone convert --for` does it)" } else { "" };
         if !finding.way_out.is_empty() {
             self.lines("  way out  ", &format!("{}{fix}", finding.way_out), out)?;
         }

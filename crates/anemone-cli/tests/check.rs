@@ -36,6 +36,19 @@ fn a_kernel_that_runs_with_a_warning() {
 }
 
 #[test]
+fn a_program_is_rewritten_for_a_chip() {
+    let dir = TempDir::new().unwrap();
+    fs::write(dir.path().join("k.mil"), SOFTPLUS).unwrap();
+    let text = succeed(dir.path(), &["convert", "k.mil", "m5.mil", "--for", "m5"]);
+    assert!(text.contains("1 operation rewritten for m5") && text.contains("softplus-overflow"), "{text}");
+    let text = succeed(dir.path(), &["check", "m5.mil", "--chips", "m5"]);
+    assert!(!text.contains("softplus"), "{text}");
+    let text = succeed(dir.path(), &["convert", "m5.mil", "again.mil", "--for", "m5"]);
+    assert!(text.contains("nothing to rewrite"), "{text}");
+    refused(dir.path(), &["convert", "k.mil", "out.mil", "--for", "m99"], 2, "there is no chip `m99`");
+}
+
+#[test]
 fn what_a_chip_refuses_fails() {
     let dir = TempDir::new().unwrap();
     fs::write(dir.path().join("k.mil"), SOFTPLUS.replace("fp16", "fp32")).unwrap();

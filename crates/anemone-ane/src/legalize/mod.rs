@@ -19,6 +19,7 @@ use mil::{
     BuildError, Function, FunctionBuilder, Operation, Program, ValueId, Verified, VerifyError, verify,
 };
 use rewriter::Rewriter;
+use serde::Serialize;
 use thiserror::Error;
 
 /// Why a program cannot be rewritten.
@@ -28,8 +29,11 @@ pub enum LegalizeError {
     #[error(transparent)]
     Build(#[from] BuildError),
     /// The result breaks MIL's rules: a fault of a rewrite.
-    #[error("the rewritten program is not valid: {0}")]
-    Invalid(VerifyError),
+    #[error("the rewritten program is not valid: {message}; please report the program")]
+    Invalid {
+        /// The first fault.
+        message: String,
+    },
 }
 
 /// What a rewrite puts in place of an operation: one value for each of its results.
@@ -61,7 +65,7 @@ pub fn rewrites() -> impl Iterator<Item = &'static Rewrite> {
 }
 
 /// What was done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// The function.
     pub function: String,
@@ -95,14 +99,9 @@ pub fn legalize(program: &Verified, chip: &'static Chip) -> Result<(Verified, Ve
         functions.push(function);
     }
     let result = Program { functions, build_info: program.build_info.clone() };
-    let first = |faults: Vec<VerifyError>| faults.into_iter().next();
-    match verify(result) {
-        Ok(result) => Ok((result, changes)),
-        Err(faults) => Err(first(faults).map_or(
-            LegalizeError::Build(BuildError::UnknownOp { op: String::new(), nearest: None }),
-            LegalizeError::Invalid,
-        )),
-    }
+    let first = |faults: Vec<VerifyError>| faults.first().map_or_else(String::new, ToString::to_string);
+    let result = verify(result).map_err(|faults| LegalizeError::Invalid { message: first(faults) })?;
+    Ok((result, changes))
 }
 
 /// Rounds of rewriting; more than the longest chain of rewrites that make work for one another.

@@ -609,5 +609,10 @@ pub(crate) const CASES: &[Case] = &[
         |f, x, _| f.unary("relu", x),
     )
     .fixed(),
-    case("unsupported-op", "M1", |f, x, _| f.unary("sin", x), |f, x, _| f.unary("erf", x)).not_on("M3"),
+    case("unsupported-op", "M1", |f, x, _| f.unary("sin", x), |f, x, _| f.unary("erf", x))
+        .not_on("M3")
+        .fixed(),
+    case("unsupported-op", "M2", |f, x, _| f.unary("cos", x), |f, x, _| f.unary("erf", x))
+        .not_on("M4")
+        .fixed(),
 ];
