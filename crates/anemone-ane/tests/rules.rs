@@ -60,7 +60,9 @@ fn what_can_be_rewritten_is_and_stays() {
         }
         if case.fixable {
             let (legal, changes) = legalize(&program, Chip::named(case.chip).unwrap()).unwrap();
-            assert!(changes.iter().any(|change| change.rule == case.rule), "{}: {changes:?}", case.rule);
+            // A concat is mended by what is done to its slices.
+            let rule = if case.rule == "concat-of-width-slices" { "width-offset-slice" } else { case.rule };
+            assert!(changes.iter().any(|change| change.rule == rule), "{}: {changes:?}", case.rule);
             let after = report(&legal, case.chip);
             assert!(!has(&after, case.rule), "{}: {:#?}", case.rule, after.findings);
         }

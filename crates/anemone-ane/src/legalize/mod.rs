@@ -14,6 +14,7 @@ mod rewriter;
 mod windows;
 
 use crate::chips::Chip;
+use crate::rules::tensor_transformation::is_width_slice;
 use crate::rules::{self, Graph, Holds, Placement, Rule, Site, Test, ValueSite};
 use mil::{
     BuildError, Function, FunctionBuilder, Operation, Program, ValueId, Verified, VerifyError, verify,
@@ -173,10 +174,19 @@ const UNSUPPORTED: &str = "unsupported-op";
 
 /// Whether a rewrite answers this rule at this operation.
 pub(crate) fn fixes(rule: &str, site: &Site<'_>) -> bool {
-    site.graph.is_static()
-        && rewrites().any(|rewrite| {
-            rewrite.rule == rule && rewrite.ops.contains(&site.op.name()) && (rewrite.possible)(site)
-        })
+    if !site.graph.is_static() {
+        return false;
+    }
+    if rule == "concat-of-width-slices" {
+        // It is the slices that are rewritten.
+        let slices = site.op.values("values").iter().filter(|&&id| is_width_slice(site.graph, id));
+        return slices.filter_map(|&id| site.graph.definition(id)).all(|operation| {
+            fixes("width-offset-slice", &Site { graph: site.graph, op: site.op.function.view(operation) })
+        });
+    }
+    rewrites().any(|rewrite| {
+        rewrite.rule == rule && rewrite.ops.contains(&site.op.name()) && (rewrite.possible)(site)
+    })
 }
 
 /// Whether a rewrite answers this rule about a value. None does: what programs take and give stays.

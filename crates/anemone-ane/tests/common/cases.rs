@@ -265,7 +265,32 @@ pub(crate) const CASES: &[Case] = &[
             f.op("concat").args("values", &[a, b]).int("axis", 3).bool("interleave", false).one()
         },
     )
-    .not_on("M4"),
+    .not_on("M4")
+    .fixed(),
+    case(
+        "concat-of-width-slices",
+        "M2",
+        |f, x, _| {
+            let x = f.unary("tanh", x)?;
+            let parts = f.op("split").arg("x", x).int("num_splits", 4).int("axis", 3).many()?;
+            f.op("concat")
+                .args("values", &[parts[2], parts[1], parts[0]])
+                .int("axis", 3)
+                .bool("interleave", false)
+                .one()
+        },
+        |f, x, _| {
+            let x = f.unary("tanh", x)?;
+            let parts = f.op("split").arg("x", x).int("num_splits", 2).int("axis", 3).many()?;
+            f.op("concat")
+                .args("values", &[parts[1], parts[0]])
+                .int("axis", 3)
+                .bool("interleave", false)
+                .one()
+        },
+    )
+    .not_on("M4")
+    .fixed(),
     case(
         "log-sum-exp-overflow",
         "M1",
