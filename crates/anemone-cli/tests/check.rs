@@ -99,3 +99,18 @@ fn chips_are_told_about() {
     assert_eq!(json["limits"]["spatial"]["value"], 16384.0);
     assert_eq!(json["limits"]["spatial"]["cite"]["source"], "ANEForge");
 }
+
+#[test]
+fn every_package_gets_an_answer() {
+    let packages = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/packages");
+    let mut count = 0;
+    for entry in fs::read_dir(packages).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "mlpackage") {
+            let ended = run(path.parent().unwrap(), &["check", path.to_str().unwrap(), "--notes"]);
+            assert!(matches!(ended.code, Some(0 | 1)) && ended.stdout.contains("A20"), "{ended:#?}");
+            count += 1;
+        }
+    }
+    assert!(count >= 20);
+}

@@ -373,6 +373,24 @@ pub(crate) const CASES: &[Case] = &[
     .of(&[1, 8, 4, 40])
     .fixed(),
     case(
+        "conv-kernel-width",
+        "M2",
+        |f, x, _| {
+            let w = weight(f, x, &[4, 4, 2, 17]);
+            f.op("conv")
+                .arg("x", x)
+                .arg("weight", w)
+                .ints("strides", &[1, 3])
+                .ints("dilations", &[2, 2])
+                .int("groups", 2)
+                .string("pad_type", "same")
+                .one()
+        },
+        |f, x, _| conv(f, x, [3, 13], [1, 1, 7, 7]),
+    )
+    .of(&[1, 8, 6, 50])
+    .fixed(),
+    case(
         "conv-kernel-height",
         "M4",
         |f, x, _| conv(f, x, [33, 1], [16, 16, 0, 0]),
