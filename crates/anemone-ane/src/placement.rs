@@ -8,7 +8,7 @@
 
 use crate::chips::Chip;
 use crate::facts::{ANEFORGE, ANEMONE, Cite, Figure, Grade, M6_STUDY};
-use crate::rules::{CheckError, Graph, Site, check};
+use crate::rules::{CheckError, Graph, Site, chosen};
 use mil::{DataType, Function, Verified};
 use serde::Serialize;
 
@@ -125,10 +125,7 @@ pub fn split(
     function: Option<&str>,
     chip: &'static Chip,
 ) -> Result<Vec<Split>, CheckError> {
-    // Names the function that is not there.
-    check(program, function, chip)?;
-    let chosen = program.functions.iter().filter(|f| function.is_none_or(|name| f.name == name));
-    Ok(chosen.map(|function| of_function(function, chip)).collect())
+    Ok(chosen(program, function)?.into_iter().map(|function| of_function(function, chip)).collect())
 }
 
 /// What is known of one operation.

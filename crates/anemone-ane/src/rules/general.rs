@@ -186,14 +186,15 @@ fn dimension(site: &ValueSite<'_>) -> Option<Hit> {
 }
 
 fn infinite(site: &Site<'_>) -> Option<Hit> {
-    if site.is_constant_work() || site.op.operation.op.family == mil::Family::Constexpr {
+    if site.is_constant_work() || !super::range::blends(site.op.operation) {
         return None;
     }
     let infinite = site.op.operands().any(|(_, id)| {
-        site.op.function.constant(id).is_some_and(|constant| {
-            constant.ty().shape.count() <= 1 << 20
-                && constant.to_f32().is_some_and(|values| values.iter().any(|value| value.is_infinite()))
-        })
+        let small = |constant: &mil::Constant| {
+            constant.ty().dtype.is_float() && constant.ty().shape.count() <= super::range::MOST
+        };
+        // Bounds of a constant are those of its elements.
+        site.op.function.constant(id).is_some_and(small) && site.graph.range(id).magnitude().is_infinite()
     });
     infinite.then(|| Hit::new("a constant with infinities"))
 }
