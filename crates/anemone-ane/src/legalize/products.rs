@@ -49,6 +49,14 @@ pub(super) static REWRITES: &[Rewrite] = &[
         apply: affine,
     },
     Rewrite {
+        rule: "epsilon-type",
+        ops: &["layer_norm", "instance_norm", "batch_norm", "l2_norm"],
+        into: "epsilon in the type of the values",
+        // Too small a number would become 0.
+        possible: |site| site.op.float("epsilon").is_ok_and(|epsilon| epsilon == 0.0 || epsilon >= 1e-7),
+        apply: epsilon,
+    },
+    Rewrite {
         rule: "linear-rank",
         ops: &["linear"],
         into: "matmul and add",
@@ -144,6 +152,13 @@ fn affine(f: &mut FunctionBuilder, operation: &Operation, _: &Context) -> Result
         value = f.op(op).arg("x", value).arg("y", by).one()?;
     }
     Ok(vec![f.reshape(value, &shape)?])
+}
+
+fn epsilon(f: &mut FunctionBuilder, operation: &Operation, _: &Context) -> Results {
+    let x = required(f, operation, "x")?;
+    let epsilon = f.function().view(operation).float("epsilon").unwrap_or(0.0);
+    let epsilon = f.float(f.dtype(x), epsilon);
+    again(f, operation, &[("epsilon", Some(epsilon))])
 }
 
 fn linear(f: &mut FunctionBuilder, operation: &Operation, _: &Context) -> Results {

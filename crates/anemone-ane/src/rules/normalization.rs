@@ -56,6 +56,18 @@ pub(super) static RULES: &[Rule] = &[
         "multiply and add after the normalization",
     ),
     Rule::on(
+        "epsilon-type",
+        &["layer_norm", "instance_norm", "batch_norm", "l2_norm"],
+        Severity::Risk,
+        Scope::EVERYWHERE,
+        Cite::of(&RUSTANE, "luengnat's list: invalid program"),
+        |site| {
+            let (x, epsilon) = (site.op.dtype("x").ok()?, site.op.constant("epsilon")?.ty().dtype);
+            (x != epsilon).then(|| Hit::new(format!("epsilon of {epsilon} for values of {x}")))
+        },
+    )
+    .says("an epsilon of another type than the values was refused", "the type of the values", "give epsilon in the type of `x`"),
+    Rule::on(
         "lrn-channels",
         &["local_response_norm"],
         Severity::Refused,
