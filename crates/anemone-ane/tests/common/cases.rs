@@ -473,7 +473,22 @@ pub(crate) const CASES: &[Case] = &[
         },
     )
     .of(&[1, 20000])
-    .not_on("M4"),
+    .not_on("M4")
+    .fixed(),
+    case(
+        "contraction",
+        "M4",
+        |f, x, z| {
+            let (x, z) = (f.reshape(x, &[40000, 1])?, f.reshape(z, &[40000, 1])?);
+            f.matmul(x, z, true, false)
+        },
+        |f, x, z| {
+            let (x, z) = (f.reshape(x, &[2, 20000])?, f.reshape(z, &[2, 20000])?);
+            f.matmul(x, z, false, true)
+        },
+    )
+    .of(&[2, 20000])
+    .fixed(),
     case(
         "linear-rank",
         "M1",
