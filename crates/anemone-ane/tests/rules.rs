@@ -227,6 +227,8 @@ fn every_rule_is_broken_by_some_program() {
         .unwrap(),
     );
     programs.push(common::parse("(tensor<fp16, [4]> x) { tensor<fp16, [4]> y = relu(x = x); } -> (y, x);"));
+    programs
+        .push(common::parse("(tensor<fp16, [0, 4]> x) { tensor<fp16, [0, 4]> y = relu(x = x); } -> (y);"));
     let open = "(tensor<fp16, [1, ?]> x) { tensor<fp16, [1, ?]> y = relu(x = x); } -> (y);";
     programs.push(common::parse(open));
     let built = |body: &dyn Fn(&mut FunctionBuilder) -> Result<mil::ValueId, mil::BuildError>| {

@@ -129,6 +129,13 @@ pub(super) static RULES: &[Rule] = &[
         "mask with -30000 in place of minus infinity",
     )
     .once(),
+    Rule::on("empty-tensor", &[], Severity::Unknown, Scope::EVERYWHERE, NOWHERE, |_| None)
+        .says("no source says what the engine does with tensors without elements", "one element", "leave the empty part out")
+        .graded(Grade::Unknown)
+        .of_values(|site| {
+            site.shape().contains(&0).then(|| Hit::new(format!("{}", site.graph.function.shape(site.id))))
+        })
+        .once(),
     Rule::on("passthrough", &[], Severity::Refused, Scope::EVERYWHERE, Cite::of(&ANEFORGE, "walls"), |_| None)
         .says("an output that is an input crashes the compiler", "an output that is computed", "multiply by 1")
         .of_values(|site| {
