@@ -13,7 +13,8 @@ use mil::{DataType, Function, Verified};
 use serde::Serialize;
 
 /// What every answer is: said with each.
-pub const BASIS: &str = "estimated from the published rule of Core ML's segmenter (M4) with assumed times; Apple's own times are not published";
+pub const BASIS: &str = "estimated from the published rule of Core ML's segmenter (M4) with assumed times; Apple's own times \
+     are not published";
 
 /// Where an operation would run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

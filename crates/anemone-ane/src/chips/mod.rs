@@ -1,7 +1,7 @@
 //! The chips that have an engine, and the compiler targets that stand for them.
 //!
 //! Three tables, one below the other: [`CHIPS`] (what is sold), [`TARGETS`] (what Apple's compiler knows them as), and the
-//! [`Limits`] of the [`Family`] that a target belongs to. Every figure carries its source and its [`Grade`](crate::facts::Grade);
+//! [`Limits`] of the [`Family`] that a target belongs to. Every figure carries its source and its [`Grade`];
 //! where sources disagree, the figure says so.
 
 mod family;
