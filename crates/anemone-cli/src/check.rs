@@ -6,6 +6,7 @@ use crate::output::{Output, wrap};
 use crate::program;
 use anemone::ane::chips::{CHIPS, Chip};
 use anemone::ane::legalize::legalize;
+use anemone::ane::placement::{self, Device, Split};
 use anemone::ane::rules::{BASIS, Finding, Report, Severity, Verdict, check as examine};
 use serde_json::json;
 
@@ -19,6 +20,8 @@ struct Answer {
     chip: &'static Chip,
     report: Report,
     legalized: Option<Verdict>,
+    /// How Core ML would share it out.
+    splits: Vec<Split>,
 }
 
 /// Runs the command; fails when a chip refuses.
@@ -26,20 +29,18 @@ pub(crate) fn check(args: &CheckArgs, out: &mut Output) -> Result<(), CliError> 
     let chips = chips(&args.chips)?;
     let opened = program::open(&args.model)?;
     let function = args.function.as_deref();
-    let mut answers = Vec::with_capacity(chips.len());
+    let mut answers: Vec<Answer> = Vec::with_capacity(chips.len());
     for chip in chips {
         crate::interrupt::check()?;
-        let report = examine(&opened.program, function, chip)
-            .map_err(|error| CliError::usage(error.to_string(), "one of these, or no --function"))?;
-        let legalized = match report.findings.iter().any(|finding| finding.fixable) {
-            true => {
-                let (program, _) =
-                    legalize(&opened.program, chip).map_err(|error| CliError::failed(error.to_string()))?;
-                examine(&program, function, chip).ok().map(|report| report.verdict)
+        let answer = match answers.iter().find(|answer| alike(answer.chip, chip)) {
+            // Rules know architectures and families, not chips.
+            Some(same) => {
+                let report = Report { chip: chip.name, target: chip.target, ..same.report.clone() };
+                Answer { chip, report, legalized: same.legalized, splits: same.splits.clone() }
             }
-            false => None,
+            None => answer(&opened, function, chip)?,
         };
-        answers.push(Answer { chip, report, legalized });
+        answers.push(answer);
     }
     let refusing: Vec<&str> = answers
         .iter()
@@ -50,7 +51,7 @@ pub(crate) fn check(args: &CheckArgs, out: &mut Output) -> Result<(), CliError> 
     if out.is_json() {
         let chips: Vec<_> = answers
             .iter()
-            .map(|answer| json!({"report": answer.report, "after_legalize": answer.legalized}))
+            .map(|answer| json!({"report": answer.report, "after_legalize": answer.legalized, "core_ml": answer.splits}))
             .collect();
         out.json(&json!({"model": opened.name, "about": opened.about, "basis": BASIS, "chips": chips}))?;
     } else {
@@ -63,6 +64,30 @@ pub(crate) fn check(args: &CheckArgs, out: &mut Output) -> Result<(), CliError> 
         }
         _ => Err(CliError::failed(format!("{}: does not run whole on {}", opened.name, refusing.join(", ")))),
     }
+}
+
+/// Whether all that is known tells two chips alike: old ones are named in what is said of them.
+fn alike(a: &'static Chip, b: &'static Chip) -> bool {
+    let (one, other) = (a.target(), b.target());
+    one.family.limits().is_some()
+        && (one.architecture, one.family, one.clock.value)
+            == (other.architecture, other.family, other.clock.value)
+}
+
+fn answer(opened: &program::Opened, function: Option<&str>, chip: &'static Chip) -> Result<Answer, CliError> {
+    let report = examine(&opened.program, function, chip)
+        .map_err(|error| CliError::usage(error.to_string(), "one of these, or no --function"))?;
+    let legalized = match report.findings.iter().any(|finding| finding.fixable) {
+        true => {
+            let (program, _) =
+                legalize(&opened.program, chip).map_err(|error| CliError::failed(error.to_string()))?;
+            examine(&program, function, chip).ok().map(|report| report.verdict)
+        }
+        false => None,
+    };
+    let splits = placement::split(&opened.program, function, chip)
+        .map_err(|error| CliError::failed(error.to_string()))?;
+    Ok(Answer { chip, report, legalized, splits })
 }
 
 /// The chips asked for; all that take MIL by default.
@@ -90,7 +115,7 @@ fn print(
     out.result("")?;
     out.result(&format!(
         "{:<10} {:<6} {:<20} {:>7} {:>6} {:>6}   {}",
-        "chip", "target", "verdict", "refused", "wrong", "risks", "after `legalize`"
+        "chip", "target", "verdict", "refused", "wrong", "risks", "after `convert --for`"
     ))?;
     for answer in answers {
         let count = |severities: &[Severity]| {
@@ -108,6 +133,8 @@ fn print(
             answer.legalized.map_or("", Verdict::name)
         ))?;
     }
+    out.result("")?;
+    shares(answers, out)?;
     let groups = grouped(answers);
     let shown = groups.iter().filter(|group| notes || group.finding.severity != Severity::Note);
     for group in shown {
@@ -120,6 +147,37 @@ fn print(
         out.result(&format!("{hidden} note{}: --notes shows them", if hidden == 1 { "" } else { "s" }))?;
     }
     out.result(&format!("This is {BASIS}."))
+}
+
+/// How Core ML would share the program out, once for chips of which the same is expected.
+fn shares(answers: &[Answer], out: &mut Output) -> Result<(), CliError> {
+    let mut said: Vec<(String, Vec<&str>)> = Vec::new();
+    for answer in answers {
+        for split in &answer.splits {
+            let parts: Vec<String> = [Device::Engine, Device::GpuOrCpu, Device::Cpu]
+                .into_iter()
+                .map(|device| (device, split.on(device)))
+                .filter(|&(_, count)| count > 0)
+                .map(|(device, count)| format!("{count} on the {}", device.name()))
+                .collect();
+            let count = split.segments.len();
+            let plural = if count == 1 { "" } else { "s" };
+            let text = format!("{}: {} in {count} part{plural}", split.function, parts.join(", "));
+            match said.iter_mut().find(|(other, _)| *other == text) {
+                Some((_, chips)) => chips.push(answer.chip.name),
+                None => said.push((text, vec![answer.chip.name])),
+            }
+        }
+    }
+    out.result("Core ML would likely run (a rough estimate: its own times are not published):")?;
+    for (text, chips) in said {
+        let on =
+            if chips.len() == answers.len() && chips.len() > 1 { "all".into() } else { chips.join(", ") };
+        for (at, line) in wrap(&format!("{text}  ({on})"), WIDTH - 2).iter().enumerate() {
+            out.result(&format!("{}{line}", if at == 0 { "  " } else { "    " }))?;
+        }
+    }
+    Ok(())
 }
 
 /// Findings that say the same of several operations or on several chips.
@@ -193,7 +251,7 @@ impl Group<'_> {
         if !finding.allowed.is_empty() {
             self.lines("  allowed  ", &finding.allowed, out)?;
         }
-        let fix = if finding.fixable { " (`legalize` does it)" } else { "" };
+        let fix = if finding.fixable { " (`anemone convert --for` does it)" } else { "" };
         if !finding.way_out.is_empty() {
             self.lines("  way out  ", &format!("{}{fix}", finding.way_out), out)?;
         }

@@ -34,6 +34,7 @@ pub(crate) mod tensor_transformation;
 mod transformers;
 
 pub use check::{BASIS, CheckError, Finding, FunctionSummary, Report, Verdict, check};
+pub(crate) use check::{chosen, refuses};
 pub use declare::{Elsewhere, Entry, Holds, OpRule, Placement, Rule, Scope, Severity, Test};
 pub use placement::{Hosted, hosted};
 pub use range::Range;
