@@ -544,12 +544,12 @@ pub(crate) struct CostArgs {
     pub(crate) direct: bool,
 
     /// Turns to assume of a loop
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(0..=1_000_000).map(|n| n as usize))]
-    pub(crate) turns: usize,
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub(crate) turns: u32,
 
     /// Length to assume of a dimension that is not known
-    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=1_000_000).map(|n| n as usize))]
-    pub(crate) unknown: usize,
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) unknown: u32,
 }
 
 /// `anemone estimate`.

@@ -64,8 +64,8 @@ pub(crate) fn options(args: &CostArgs) -> EstimateOptions {
         host_copy: args.host_copy,
         sustained: args.sustained,
         path: if args.direct { Path::Direct } else { Path::E5rt },
-        loop_turns: args.turns,
-        unknown_dim: args.unknown,
+        loop_turns: args.turns as usize,
+        unknown_dim: args.unknown as usize,
     }
 }
 
