@@ -6,7 +6,7 @@ use crate::error::CliError;
 use crate::output::{Output, wrap};
 use crate::program::{self, Opened};
 use anemone::ane::chips::Chip;
-use anemone::ane::cost::{Estimate, EstimateOptions, Path, Plan, Range, plan};
+use anemone::ane::cost::{Estimate, EstimateOptions, MAX_OPS, MAX_WEIGHTS, Path, Plan, Range, Reason, plan};
 use serde_json::json;
 
 /// What an estimate rests on; the last line of every answer.
@@ -99,9 +99,13 @@ fn print(opened: &Opened, function: &str, plans: &[(&Chip, Plan)], out: &mut Out
             .parts
             .iter()
             .fold((0.0, 0.0), |sum, part| (sum.0 + part.estimate.flops, sum.1 + part.weight_bytes));
+        let why = plan.reasons.iter().map(|reason| match reason {
+            Reason::Weights => format!("more than {} GB of weights", digits(MAX_WEIGHTS / 1e9)),
+            Reason::CompileTime => format!("more than {MAX_OPS} operations compile for minutes"),
+        });
         let programs = match plan.parts.len() {
             1 => "one program".to_string(),
-            count => format!("{count} programs, one after another"),
+            count => format!("split in {count} programs ({})", why.collect::<Vec<_>>().join("; ")),
         };
         out.result(&format!(
             "function {function}: {} GFLOP a call, {} MB of weights, {programs}",

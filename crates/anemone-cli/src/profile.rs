@@ -40,14 +40,8 @@ pub(crate) fn profile(args: &ProfileArgs, out: &mut Output) -> Result<(), CliErr
     Ok(())
 }
 
-/// Writes a file whole or not at all.
 fn write(path: &Path, text: &str) -> Result<(), CliError> {
-    let failed = |error: std::io::Error| CliError::failed(format!("{}: {error}", path.display()));
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    std::io::Write::write_all(&mut file, text.as_bytes()).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    std::fs::write(path, text).map_err(|error| CliError::failed(format!("{}: {error}", path.display())))
 }
 
 /// The parts of a call that are no operation.

@@ -73,7 +73,7 @@ pub(super) fn page(found: &Estimate, model: &str, about: &str) -> String {
     cards(&mut page, found);
     page.push_str("<h2>Timeline</h2>");
     timeline(&mut page, found);
-    page.push_str("<h2>Roofline</h2><p class=\"soft\">A dot is an operation, its area its share of the time. The slope is the weight stream, the flat part the peak of the array.</p>");
+    page.push_str("<h2>Roofline</h2><p class=\"soft\">A dot is an operation, its area its share of the time. The slope is the stream of large weights, the flat part the peak of the array; what lies above the slope keeps its operands on chip.</p>");
     roofline(&mut page, found);
     page.push_str("<h2>Operations</h2>");
     table(&mut page, found);
