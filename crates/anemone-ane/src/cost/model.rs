@@ -38,6 +38,7 @@ pub struct Rates {
     host: f64,
     host_row: f64,
     cpu: f64,
+    update: f64,
     stage: f64,
 }
 
@@ -115,6 +116,7 @@ impl Rates {
             host: law(g.host_bw, g.host_gen, g.host_dram) * deviations.host * 1e3,
             host_row: law(g.host_row, -g.host_gen, 0.0) / deviations.host * 1e-3,
             cpu: law(g.cpu, g.cpu_gen, 0.0) * deviations.cpu * 1e6,
+            update: law(g.update, g.cpu_gen, 0.0) * deviations.cpu * 1e3,
             stage: law(g.stage, g.cpu_gen, 0.0) * deviations.cpu * 1e3,
         }
     }
@@ -256,12 +258,27 @@ impl Rates {
         bytes / self.host + ragged_rows * self.host_row
     }
 
-    /// The host part of a training step, in µs: products on the CPU, staging, and paging where it does not fit.
-    pub fn host_step(&self, flops: f64, staged: f64, resident: f64, threaded: bool) -> f64 {
-        let page = 1.0 + self.globals.paging * rise(resident / (self.facts.memory_gb * 1e9), 12);
-        let speed = if threaded { self.globals.threads } else { 1.0 };
-        (flops / self.cpu + staged / self.stage) * page / speed
+    /// The host part of a training step, in µs: products on the CPU, updates, staging, and paging where it does not fit.
+    pub fn host_step(&self, host: &HostStep) -> f64 {
+        let page = 1.0 + self.globals.paging * rise(host.resident / (self.facts.memory_gb * 1e9), 12);
+        let speed = if host.threaded { self.globals.threads } else { 1.0 };
+        ((host.flops / self.cpu + host.updated / self.update) / speed + host.staged / self.stage) * page
     }
+}
+
+/// What the host does in a step, beside the engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct HostStep {
+    /// Floating-point operations of products.
+    pub flops: f64,
+    /// Bytes of parameters and moments read and written by updates.
+    pub updated: f64,
+    /// Bytes staged: operands written to ports.
+    pub staged: f64,
+    /// Bytes that have to be in memory.
+    pub resident: f64,
+    /// Whether the code base is the second one (rustane).
+    pub threaded: bool,
 }
 
 /// Time relative to dense of a stream that stores `share` of the bytes: through (`at`, `time`) and (1, 1), and (0, ·) in line.

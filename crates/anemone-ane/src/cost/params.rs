@@ -189,7 +189,8 @@ globals! {
     overlap: log 2.0 ~ 0.4, "Exponent of the norm that joins compute, weights and traffic of one operation.";
     cpu: log 1.5 ~ 0.4, "Host part of a training step, TFLOP/s at generation 4.";
     cpu_gen: lin 0.3 ~ 0.3, "Its exponent of the generation.";
-    stage: log 50.0 ~ 0.4, "Host part of a step: staging of operands and updates, GB/s.";
+    update: log 60.0 ~ 0.4, "Host part of a step: parameters updated, GB/s at generation 4.";
+    stage: log 12.0 ~ 0.4, "Host part of a step: operands staged, GB/s at generation 4.";
     threads: log 1.5 ~ 0.4, "How much faster the host part of the second published code base (rustane) is.";
     paging: log 6.0 ~ 0.5, "Slow-down of a host part that does not fit in memory.";
 }

@@ -98,7 +98,7 @@ pub fn time(rates: &Rates, observation: &Observation) -> f64 {
     engine_time(rates, observation)
         + observation
             .host
-            .map_or(0.0, |host| rates.host_step(host.flops, host.staged, host.resident, host.threaded))
+            .map_or(0.0, |host| rates.host_step(&host))
 }
 
 fn to_theta(spec: &Spec, value: f64) -> f64 {
