@@ -261,7 +261,7 @@ impl Rates {
     /// The host part of a training step, in µs: products on the CPU, updates, staging, and paging where it does not fit.
     pub fn host_step(&self, host: &HostStep) -> f64 {
         let page = 1.0 + self.globals.paging * rise(host.resident / (self.facts.memory_gb * 1e9), 12);
-        let speed = if host.threaded { self.globals.threads } else { 1.0 };
+        let speed = if host.second_code { self.globals.second_code } else { 1.0 };
         ((host.flops / self.cpu + host.updated / self.update) / speed + host.staged / self.stage) * page
     }
 }
@@ -278,7 +278,7 @@ pub struct HostStep {
     /// Bytes that have to be in memory.
     pub resident: f64,
     /// Whether the code base is the second one (rustane).
-    pub threaded: bool,
+    pub second_code: bool,
 }
 
 /// Time relative to dense of a stream that stores `share` of the bytes: through (`at`, `time`) and (1, 1), and (0, ·) in line.

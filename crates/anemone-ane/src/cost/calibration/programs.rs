@@ -536,8 +536,13 @@ fn rustane_forward(json: &Json<'_>) -> Built<Case> {
     }
     let parameters = layers * (2 * d * (q + q) + 3 * d * hidden) as f64;
     // Parameters in fp32 once, and once more as operands in ports.
-    let host =
-        HostStep { flops: 0.0, updated: 0.0, staged: 4.0 * staged * layers, resident: parameters * 10.0, threaded: true };
+    let host = HostStep {
+        flops: 0.0,
+        updated: 0.0,
+        staged: 4.0 * staged * layers,
+        resident: parameters * 10.0,
+        second_code: true,
+    };
     Ok(Case { programs, host: Some(host) })
 }
 
@@ -594,7 +599,7 @@ fn train_step(json: &Json<'_>) -> Built<Case> {
         updated,
         staged,
         resident: 16.0 * (weights + head),
-        threaded: pipeline.starts_with("rustane"),
+        second_code: pipeline.starts_with("rustane"),
     };
     Ok(Case { programs, host: Some(host) })
 }
