@@ -134,7 +134,7 @@ impl Rates {
         let g = &self.globals;
         let size = work.internal_largest / MIB;
         let share = rise(size / g.on_chip, 2) * if work.conv { g.conv_traffic } else { 1.0 };
-        let thrash = 1.0 + g.overflow_slow * rise(size / g.overflow, 6);
+        let thrash = 1.0 + g.overflow_slow * rise(size / g.overflow, 16);
         work.internal_bytes * share * thrash
     }
 
@@ -168,7 +168,7 @@ impl Rates {
         }
         time.traffic += work.relayout_bytes / self.relayout;
         if work.regroup_bytes > 0.0 {
-            let slow = 1.0 + g.regroup_slow * rise(work.regroup_bytes / (4.0 * MIB), 2);
+            let slow = 1.0 + g.regroup_slow * rise(work.regroup_bytes / (2.2 * MIB), 4);
             time.traffic += work.regroup_bytes * slow / self.regroup;
         }
         // The engine overlaps them in part: a norm between the sum (exponent 1) and the largest.

@@ -170,10 +170,10 @@ globals! {
     act_gen: lin 0.3 ~ 0.3, "Its exponent of the generation.";
     act_dram: lin 0.2 ~ 0.2, "Its exponent of the memory bandwidth.";
     on_chip: log 2.0 ~ 0.5, "Activation size in MiB at which half of its traffic leaves the chip.";
-    overflow: log 64.0 ~ 0.3, "Activation size in MiB at which traffic begins to thrash.";
+    overflow: log 62.0 ~ 0.04, "Activation size in MiB at which traffic begins to thrash.";
     overflow_slow: log 3.0 ~ 0.5, "How much slower thrashing traffic is.";
     planar: log 80.0 ~ 0.5, "Planar engine, G elements per second per pass at 2 GHz.";
-    relayout: log 60.0 ~ 0.5, "Transpositions in GB/s at generation 4.";
+    relayout: log 150.0 ~ 0.25, "Transpositions in GB/s at generation 4.";
     regroup: log 2.0 ~ 0.5, "Reshapes that make rows into channels, in GB/s at generation 4.";
     regroup_slow: log 2.5 ~ 0.5, "How much slower they are beyond 4 MiB.";
     conv_traffic: log 0.5 ~ 0.5, "Share of the activations of a convolution that leave the chip, for tiling with neighbours.";
