@@ -140,6 +140,7 @@ fn print(opened: &Opened, function: &str, plans: &[(&Chip, Plan)], out: &mut Out
     for note in notes {
         lines(&format!("Note: {note}."), out)?;
     }
+    lines("Whether it would run there at all is another question: `anemone check`.", out)?;
     lines(&format!("Energy is that of the engine's rail. Known: {KNOWN}."), out)?;
     lines(&format!("This is {BASIS}."), out)
 }

@@ -207,7 +207,7 @@ impl Rates {
         let again = if work.windowed {
             0.0
         } else {
-            g.spill_slow * rise(operand / (g.spill * MIB), 3) * rise(work.rows / 192.0, 2)
+            g.spill_slow * rise(operand / (g.spill * MIB), 3) * rise(work.rows / 192.0, 5)
         };
         work.flops / speed * used * (1.0 + again)
     }
