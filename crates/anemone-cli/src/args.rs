@@ -628,6 +628,10 @@ pub(crate) struct ConvertArgs {
     #[arg(long)]
     pub(crate) dialect: Option<DialectName>,
 
+    /// Rewrite what the Neural Engine of this chip refuses or gets wrong, where that is known how: m1, m4max, h17s
+    #[arg(long = "for", value_name = "CHIP")]
+    pub(crate) chip: Option<String>,
+
     /// Replace what stands there
     #[arg(long)]
     pub(crate) force: bool,

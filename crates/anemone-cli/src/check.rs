@@ -6,6 +6,7 @@ use crate::output::{Output, wrap};
 use crate::program;
 use anemone::ane::chips::{CHIPS, Chip};
 use anemone::ane::legalize::legalize;
+use anemone::ane::placement::{self, Device, Split};
 use anemone::ane::rules::{BASIS, Finding, Report, Severity, Verdict, check as examine};
 use serde_json::json;
 
@@ -19,6 +20,8 @@ struct Answer {
     chip: &'static Chip,
     report: Report,
     legalized: Option<Verdict>,
+    /// How Core ML would share it out.
+    splits: Vec<Split>,
 }
 
 /// Runs the command; fails when a chip refuses.
@@ -39,7 +42,9 @@ pub(crate) fn check(args: &CheckArgs, out: &mut Output) -> Result<(), CliError> 
             }
             false => None,
         };
-        answers.push(Answer { chip, report, legalized });
+        let splits = placement::split(&opened.program, function, chip)
+            .map_err(|error| CliError::failed(error.to_string()))?;
+        answers.push(Answer { chip, report, legalized, splits });
     }
     let refusing: Vec<&str> = answers
         .iter()
@@ -50,7 +55,7 @@ pub(crate) fn check(args: &CheckArgs, out: &mut Output) -> Result<(), CliError> 
     if out.is_json() {
         let chips: Vec<_> = answers
             .iter()
-            .map(|answer| json!({"report": answer.report, "after_legalize": answer.legalized}))
+            .map(|answer| json!({"report": answer.report, "after_legalize": answer.legalized, "core_ml": answer.splits}))
             .collect();
         out.json(&json!({"model": opened.name, "about": opened.about, "basis": BASIS, "chips": chips}))?;
     } else {
@@ -90,7 +95,7 @@ fn print(
     out.result("")?;
     out.result(&format!(
         "{:<10} {:<6} {:<20} {:>7} {:>6} {:>6}   {}",
-        "chip", "target", "verdict", "refused", "wrong", "risks", "after `legalize`"
+        "chip", "target", "verdict", "refused", "wrong", "risks", "after `convert --for`"
     ))?;
     for answer in answers {
         let count = |severities: &[Severity]| {
@@ -108,6 +113,8 @@ fn print(
             answer.legalized.map_or("", Verdict::name)
         ))?;
     }
+    out.result("")?;
+    shares(answers, out)?;
     let groups = grouped(answers);
     let shown = groups.iter().filter(|group| notes || group.finding.severity != Severity::Note);
     for group in shown {
@@ -120,6 +127,37 @@ fn print(
         out.result(&format!("{hidden} note{}: --notes shows them", if hidden == 1 { "" } else { "s" }))?;
     }
     out.result(&format!("This is {BASIS}."))
+}
+
+/// How Core ML would share the program out, once for chips of which the same is expected.
+fn shares(answers: &[Answer], out: &mut Output) -> Result<(), CliError> {
+    let mut said: Vec<(String, Vec<&str>)> = Vec::new();
+    for answer in answers {
+        for split in &answer.splits {
+            let parts: Vec<String> = [Device::Engine, Device::GpuOrCpu, Device::Cpu]
+                .into_iter()
+                .map(|device| (device, split.on(device)))
+                .filter(|&(_, count)| count > 0)
+                .map(|(device, count)| format!("{count} on the {}", device.name()))
+                .collect();
+            let count = split.segments.len();
+            let plural = if count == 1 { "" } else { "s" };
+            let text = format!("{}: {} in {count} part{plural}", split.function, parts.join(", "));
+            match said.iter_mut().find(|(other, _)| *other == text) {
+                Some((_, chips)) => chips.push(answer.chip.name),
+                None => said.push((text, vec![answer.chip.name])),
+            }
+        }
+    }
+    out.result("Core ML would likely run (a rough estimate: its own times are not published):")?;
+    for (text, chips) in said {
+        let on =
+            if chips.len() == answers.len() && chips.len() > 1 { "all".into() } else { chips.join(", ") };
+        for (at, line) in wrap(&format!("{text}  ({on})"), WIDTH - 2).iter().enumerate() {
+            out.result(&format!("{}{line}", if at == 0 { "  " } else { "    " }))?;
+        }
+    }
+    Ok(())
 }
 
 /// Findings that say the same of several operations or on several chips.
@@ -193,7 +231,7 @@ impl Group<'_> {
         if !finding.allowed.is_empty() {
             self.lines("  allowed  ", &finding.allowed, out)?;
         }
-        let fix = if finding.fixable { " (`legalize` does it)" } else { "" };
+        let fix = if finding.fixable { " (`anemone convert --for` does it)" } else { "" };
         if !finding.way_out.is_empty() {
             self.lines("  way out  ", &format!("{}{fix}", finding.way_out), out)?;
         }

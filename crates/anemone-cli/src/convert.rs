@@ -3,6 +3,8 @@
 use crate::args::{ConvertArgs, DialectName};
 use crate::error::CliError;
 use crate::output::Output;
+use anemone::ane::chips::Chip;
+use anemone::ane::legalize::{Change, legalize};
 use anemone::mil::text::{BlobWriter, Dialect, write_to};
 use anemone::mil::verify;
 use anemone::mlpackage::{Package, WriteOptions};
@@ -14,7 +16,11 @@ use tempfile::NamedTempFile;
 
 /// Reads a model in any form and writes it as a package or as MIL text.
 pub(crate) fn convert(args: &ConvertArgs, out: &mut Output) -> Result<(), CliError> {
-    let package = Package::open(&args.model)?;
+    let mut package = Package::open(&args.model)?;
+    let changes = match &args.chip {
+        Some(name) => rewrite(&mut package, name)?,
+        None => Vec::new(),
+    };
     let extension = args.output.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     let written = match extension {
         "mlpackage" => {
@@ -30,8 +36,40 @@ pub(crate) fn convert(args: &ConvertArgs, out: &mut Output) -> Result<(), CliErr
         }
     };
     let written: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
-    out.json(&json!({"written": written}))?;
-    out.say(&format!("wrote {}", written.join(" and ")))
+    out.json(&json!({"written": written, "rewritten": changes}))?;
+    out.say(&format!("wrote {}", written.join(" and ")))?;
+    if let Some(name) = &args.chip {
+        match changes.len() {
+            0 => out.say(&format!("nothing to rewrite for {name}"))?,
+            count => out.say(&format!(
+                "{count} operation{} rewritten for {name}:",
+                if count == 1 { "" } else { "s" }
+            ))?,
+        }
+    }
+    let mut told: Vec<(&Change, usize)> = Vec::new();
+    for change in &changes {
+        match told
+            .iter_mut()
+            .find(|(other, _)| (other.rule, other.op, other.into) == (change.rule, change.op, change.into))
+        {
+            Some((_, count)) => *count += 1,
+            None => told.push((change, 1)),
+        }
+    }
+    for (change, count) in told {
+        out.say(&format!("  {count} x {} ({}): {}", change.op, change.rule, change.into))?;
+    }
+    Ok(())
+}
+
+/// Rewrites the program for a chip; what it takes and gives stays.
+fn rewrite(package: &mut Package, chip: &str) -> Result<Vec<Change>, CliError> {
+    let chip = Chip::named(chip).map_err(|error| CliError::usage(error.to_string(), "--for m1"))?;
+    let program = verify(package.program()?).map_err(anemone::ModelError::Invalid)?;
+    let (program, changes) = legalize(&program, chip).map_err(|error| CliError::failed(error.to_string()))?;
+    package.set_program(program);
+    Ok(changes)
 }
 
 /// MIL text, and beside it a file with the weights if there are any.

@@ -135,7 +135,8 @@ pub(crate) const CONVERT_EXAMPLES: &str = "\
 Examples:
   anemone convert model.mlpackage model.mil    text, and model.weights.bin
   anemone convert model.mil model.mlpackage    and back
-  anemone convert model.mlmodelc model.mlpackage --force";
+  anemone convert model.mlmodelc model.mlpackage --force
+  anemone convert model.mil m1.mil --for m1    rewritten for that engine";
 
 /// Below the options of `anemone export`.
 pub(crate) const EXPORT_EXAMPLES: &str = "\

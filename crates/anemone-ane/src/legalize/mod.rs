@@ -14,11 +14,13 @@ mod rewriter;
 mod windows;
 
 use crate::chips::Chip;
+use crate::rules::tensor_transformation::is_width_slice;
 use crate::rules::{self, Graph, Holds, Placement, Rule, Site, Test, ValueSite};
 use mil::{
     BuildError, Function, FunctionBuilder, Operation, Program, ValueId, Verified, VerifyError, verify,
 };
 use rewriter::Rewriter;
+use serde::Serialize;
 use thiserror::Error;
 
 /// Why a program cannot be rewritten.
@@ -28,8 +30,11 @@ pub enum LegalizeError {
     #[error(transparent)]
     Build(#[from] BuildError),
     /// The result breaks MIL's rules: a fault of a rewrite.
-    #[error("the rewritten program is not valid: {0}")]
-    Invalid(VerifyError),
+    #[error("the rewritten program is not valid: {message}; please report the program")]
+    Invalid {
+        /// The first fault.
+        message: String,
+    },
 }
 
 /// What a rewrite puts in place of an operation: one value for each of its results.
@@ -61,7 +66,7 @@ pub fn rewrites() -> impl Iterator<Item = &'static Rewrite> {
 }
 
 /// What was done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Change {
     /// The function.
     pub function: String,
@@ -95,14 +100,9 @@ pub fn legalize(program: &Verified, chip: &'static Chip) -> Result<(Verified, Ve
         functions.push(function);
     }
     let result = Program { functions, build_info: program.build_info.clone() };
-    let first = |faults: Vec<VerifyError>| faults.into_iter().next();
-    match verify(result) {
-        Ok(result) => Ok((result, changes)),
-        Err(faults) => Err(first(faults).map_or(
-            LegalizeError::Build(BuildError::UnknownOp { op: String::new(), nearest: None }),
-            LegalizeError::Invalid,
-        )),
-    }
+    let first = |faults: Vec<VerifyError>| faults.first().map_or_else(String::new, ToString::to_string);
+    let result = verify(result).map_err(|faults| LegalizeError::Invalid { message: first(faults) })?;
+    Ok((result, changes))
 }
 
 /// Rounds of rewriting; more than the longest chain of rewrites that make work for one another.
@@ -174,10 +174,19 @@ const UNSUPPORTED: &str = "unsupported-op";
 
 /// Whether a rewrite answers this rule at this operation.
 pub(crate) fn fixes(rule: &str, site: &Site<'_>) -> bool {
-    site.graph.is_static()
-        && rewrites().any(|rewrite| {
-            rewrite.rule == rule && rewrite.ops.contains(&site.op.name()) && (rewrite.possible)(site)
-        })
+    if !site.graph.is_static() {
+        return false;
+    }
+    if rule == "concat-of-width-slices" {
+        // It is the slices that are rewritten.
+        let slices = site.op.values("values").iter().filter(|&&id| is_width_slice(site.graph, id));
+        return slices.filter_map(|&id| site.graph.definition(id)).all(|operation| {
+            fixes("width-offset-slice", &Site { graph: site.graph, op: site.op.function.view(operation) })
+        });
+    }
+    rewrites().any(|rewrite| {
+        rewrite.rule == rule && rewrite.ops.contains(&site.op.name()) && (rewrite.possible)(site)
+    })
 }
 
 /// Whether a rewrite answers this rule about a value. None does: what programs take and give stays.

@@ -72,6 +72,13 @@ pub(super) static REWRITES: &[Rewrite] = &[
         possible: |_| true,
         apply: logic,
     },
+    Rewrite {
+        rule: UNSUPPORTED,
+        ops: &["sin", "cos"],
+        into: "a polynomial after reducing the angle",
+        possible: |_| true,
+        apply: polynomial,
+    },
     Rewrite { rule: UNSUPPORTED, ops: &["tan"], into: "sin / cos", possible: |_| true, apply: tangent },
     Rewrite {
         rule: UNSUPPORTED,
@@ -219,6 +226,54 @@ fn logic(f: &mut FunctionBuilder, operation: &Operation, _: &Context) -> Results
             f.greater(both, 0.5)?
         }
     }])
+}
+
+/// Sine of what is left of the angle after taking off a multiple of pi, which turns the sign when it is odd. Pi stands in two parts,
+/// of which the first has so few digits that its multiples are exact in `fp16`: good for angles up to some tens.
+fn polynomial(f: &mut FunctionBuilder, operation: &Operation, _: &Context) -> Results {
+    const HIGH: f32 = 3.140625;
+    const LOW: f32 = 9.676_536e-4;
+    // Of sin(x) / x in x * x. The last is below what fp16 resolves.
+    const TERMS: [f32; 5] = [1.0, -1.0 / 6.0, 1.0 / 120.0, -1.0 / 5040.0, 1.0 / 362_880.0];
+    let input = x(f, operation)?;
+    // cos(x) is sin(x + pi/2): half a turn is taken off in the count, where it is exact.
+    let cosine = operation.op.declaration().name == "cos";
+    let turns = f.mul(input, std::f32::consts::FRAC_1_PI)?;
+    let turns = match cosine {
+        true => f.unary("floor", turns)?,
+        false => {
+            let nearest = f.add(turns, 0.5)?;
+            f.unary("floor", nearest)?
+        }
+    };
+    // How often pi is taken off: a whole number for the sine, half a one more for the cosine.
+    let count = if cosine { f.add(turns, 0.5)? } else { f.maximum(turns, turns)? };
+    let (high, low) = (f.mul(count, HIGH)?, f.mul(count, LOW)?);
+    let rest = f.sub(input, high)?;
+    let rest = f.sub(rest, low)?;
+    let half = f.mul(count, 0.5)?;
+    let half = f.unary("floor", half)?;
+    let even = f.add(half, half)?;
+    let odd = f.sub(turns, even)?;
+    let double = f.add(odd, odd)?;
+    // The sine turns at odd counts; the cosine falls through its zero at pi/2 and rises through the next.
+    let sign = if cosine { f.sub(double, 1.0)? } else { f.sub(1.0, double)? };
+    let square = f.mul(rest, rest)?;
+    let terms = if f.dtype(input) == DataType::Fp16 { &TERMS[..4] } else { &TERMS[..] };
+    let mut sum: Option<ValueId> = None;
+    for &term in terms.iter().rev() {
+        sum = Some(match sum {
+            None => f.mul(square, term)?,
+            // Horner's rule, one multiplication behind.
+            Some(sum) if term == 1.0 => f.add(sum, term)?,
+            Some(sum) => {
+                let sum = f.add(sum, term)?;
+                f.mul(sum, square)?
+            }
+        });
+    }
+    let value = f.mul(rest, sum.unwrap_or(rest))?;
+    Ok(vec![f.mul(value, sign)?])
 }
 
 fn tangent(f: &mut FunctionBuilder, operation: &Operation, _: &Context) -> Results {

@@ -32,14 +32,14 @@ pub(super) static REWRITES: &[Rewrite] = &[
         rule: "conv-kernel-width",
         ops: &["conv"],
         into: PARTS,
-        possible: divisible,
+        possible: |site| divisible(site, 0, site.graph.limits.kernel_width.count()),
         apply: |f, operation, context| parts(f, operation, 0, context.limits.kernel_width.count()),
     },
     Rewrite {
         rule: "conv-kernel-height",
         ops: &["conv"],
         into: PARTS,
-        possible: divisible,
+        possible: |site| divisible(site, 1, site.graph.limits.kernel_height.count()),
         apply: |f, operation, context| parts(f, operation, 1, context.limits.kernel_height.count()),
     },
     Rewrite {
@@ -100,10 +100,17 @@ fn patch(f: &mut FunctionBuilder, operation: &Operation, _: &Context) -> Results
     Ok(vec![f.op("conv").arg("x", blocks).constant("weight", weight).maybe("bias", bias).one()?])
 }
 
-/// Whether a kernel can be cut: a constant weight.
-fn divisible(site: &Site<'_>) -> bool {
-    site.op.constant("weight").is_some_and(|weight| weight.ty().dtype.is_float())
-        && geometry(&site.op).is_ok()
+/// Most parts that a kernel is cut into.
+const MOST: usize = 64;
+
+/// Whether a kernel can be cut: a constant weight, not too many parts.
+fn divisible(site: &Site<'_>, from_end: usize, most: Option<usize>) -> bool {
+    let weight = site.op.constant("weight").is_some_and(|weight| weight.ty().dtype.is_float());
+    let few = geometry(&site.op).is_ok_and(|sizes| {
+        let along = sizes.rank().checked_sub(1 + from_end).and_then(|along| sizes.kernel.get(along));
+        along.zip(most).is_some_and(|(&kernel, most)| kernel.div_ceil(most.max(1)) <= MOST)
+    });
+    weight && few
 }
 
 /// A kernel cut along a spatial dimension, counted from the last.
@@ -183,7 +190,10 @@ fn cut(constant: &Constant, axis: usize, begin: usize, count: usize) -> Option<C
 fn in_a_row(site: &Site<'_>, most: usize) -> bool {
     let (Ok(sizes), Ok(ceil)) = (pool::geometry(&site.op), site.op.bool("ceil_mode")) else { return false };
     let fits = |pad: &usize, kernel: &usize| *pad < most.min(*kernel);
+    // Each round takes off most - 1, and there are not many rounds.
+    let few = sizes.kernel.iter().all(|&kernel| kernel <= 8 * most);
     !ceil
+        && few
         && sizes.pad_before.iter().zip(&sizes.kernel).all(|(pad, kernel)| fits(pad, kernel))
         && sizes.pad_after.iter().zip(&sizes.kernel).all(|(pad, kernel)| fits(pad, kernel))
 }

@@ -1,8 +1,8 @@
 //! Holding a program against the rules of a chip.
 
 use super::declare::{Holds, Placement, Rule, Severity, Test};
-use super::general::{INTEGERS, NO_MIL, PROGRAM_SIZE, UNKNOWN_OP, UNSUPPORTED};
-use super::site::{Graph, Hit, Site};
+use super::general::{INTEGERS, IO_TYPE, NO_MIL, PROGRAM_SIZE, UNKNOWN_OP, UNSUPPORTED};
+use super::site::{Graph, Hit, Site, ValueSite};
 use super::{conditions, op_rule};
 use crate::chips::{Chip, PROCESS};
 use crate::facts::{Cite, Grade};
@@ -166,6 +166,29 @@ pub fn check(program: &Verified, function: Option<&str>, chip: &'static Chip) ->
         findings,
         basis: BASIS,
     })
+}
+
+/// Whether the engine refuses an operation, its results' sizes included.
+pub(crate) fn refuses(site: &Site<'_>) -> bool {
+    let (op, chip) = (site.op.name(), site.graph.chip);
+    let placed = op_rule(op).and_then(|rule| rule.entry(chip.family()));
+    if placed.is_none_or(|entry| matches!(entry.placement, Placement::Refused { .. })) {
+        return true;
+    }
+    conditions()
+        .filter(|rule| rule.severity == Severity::Refused && rule.scope.holds(chip) == Holds::Yes)
+        .any(|rule| {
+            match rule.test {
+                Test::Operation(test) => {
+                    (rule.ops.is_empty() || rule.ops.contains(&op)) && test(site).is_some()
+                }
+                // Types at the border are Core ML's business.
+                Test::Value(_) if rule.id == IO_TYPE => false,
+                Test::Value(test) => site.op.operation.outputs.iter().any(|&id| {
+                    site.graph.is_live(id) && test(&ValueSite { graph: site.graph, id }).is_some()
+                }),
+            }
+        })
 }
 
 /// How an operation is called: by the name of its first result or, where that has none, by those of its operands.

@@ -2,7 +2,9 @@
 
 use super::declare::{OpRule, Rule, Scope, Severity, native, walled};
 use super::site::{Hit, Site};
-use crate::facts::{ANEFORGE, Cite, Conflict, FIELD_GUIDE, HOLLANCE, M6_STUDY, MADERIX, ORION, RUSTANE};
+use crate::facts::{
+    ANEFORGE, Cite, Conflict, FIELD_GUIDE, HOLLANCE, M6_STUDY, MADERIX, MIDASMULLI, ORION, RUSTANE,
+};
 use mil::ops::conv::{ConvGeometry, geometry, transpose_geometry};
 
 /// Placements.
@@ -141,6 +143,10 @@ pub(super) static RULES: &[Rule] = &[
         "sums below 32768",
         "scale one operand by a power of two and undo it after",
     )
+    .but(&[Conflict {
+        claim: "no saturation on an M5, an accumulator of the fp32 class",
+        cite: Cite::of(&MIDASMULLI, "and arXiv 2606.22283"),
+    }])
     .once(),
 ];
 

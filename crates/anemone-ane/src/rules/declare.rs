@@ -110,7 +110,8 @@ const CORRECT: Cite = Cite::of(&ANEFORGE, "op census, M5: reachable and correct"
 const REACHABLE: Cite = Cite::of(&ANEFORGE, "op census, M5: reachable, results not verified");
 const ABSENT: Cite = Cite::of(&ANEFORGE, "op census, M5: not implemented");
 const WALLED: Cite = Cite::of(&ANEFORGE, "op census, M5: does not compile");
-const OLDER: Cite = Cite::of(&ANEMONE, "an op that the newest engines lack");
+const OLDER: Cite =
+    Cite::of(&ANEMONE, "not on an M5 (ANEForge's op census), so taken not to be on older engines");
 
 const fn everywhere(op: &'static str, placement: Placement, newest: Cite, older: Cite) -> OpRule {
     let below = Entry { placement, grade: Grade::Derived, cite: older };

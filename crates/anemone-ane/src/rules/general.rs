@@ -8,12 +8,14 @@ use mil::{DataType, UNKNOWN};
 const TYPES: Cite = Cite::of(&ANEFORGE, "element types of inputs and outputs");
 const PREFLIGHT: Cite = Cite::of(&ANEFORGE, "preflight, family limits");
 
+/// The rule about types of inputs and outputs.
+pub(super) const IO_TYPE: &str = "io-type";
 /// The rule about whole numbers.
 pub(super) const INTEGERS: &str = "integer-compute";
 
 /// Conditions.
 pub(super) static RULES: &[Rule] = &[
-    Rule::on("io-type", &[], Severity::Refused, Scope::EVERYWHERE, TYPES, |_| None)
+    Rule::on(IO_TYPE, &[], Severity::Refused, Scope::EVERYWHERE, TYPES, |_| None)
         .says(
             "an input, output or state of a type that the engine does not take",
             "fp16, int8, uint8, int16 or uint16",

@@ -32,6 +32,7 @@ mod tensor_operation;
 pub(crate) mod tensor_transformation;
 mod transformers;
 
+pub(crate) use check::refuses;
 pub use check::{BASIS, CheckError, Finding, FunctionSummary, Report, Verdict, check};
 pub use declare::{Elsewhere, Entry, Holds, OpRule, Placement, Rule, Scope, Severity, Test};
 pub use range::Range;

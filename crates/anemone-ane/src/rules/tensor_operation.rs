@@ -4,7 +4,7 @@ use super::declare::{
     FLOORS, OpRule, Placement, Rule, STUDY_OPS, Scope, Severity, absent, native, reachable, walled,
 };
 use super::site::Hit;
-use super::tensor_transformation::is_width_offset;
+use super::tensor_transformation::joined_slices;
 use crate::chips::Family;
 use crate::facts::{ANEFORGE, Cite, Conflict, FIELD_GUIDE, Grade, MADERIX, ORION};
 
@@ -57,12 +57,7 @@ pub(super) static RULES: &[Rule] = &[
         Scope::seen(&["H13", "H14"]).not(&["H16", "H17", "H18", "H18G", "H19"]),
         Cite::of(&ANEFORGE, "miscompiles"),
         |site| {
-            let slices = site.op.values("values").iter().filter(|&&id| {
-                site.graph
-                    .definition(id)
-                    .is_some_and(|operation| is_width_offset(&site.op.function.view(operation)))
-            });
-            let count = slices.count();
+            let count = joined_slices(site.graph, &site.op);
             (count >= 2).then(|| Hit::new(format!("{count} slices that begin inside the last axis")))
         },
     )

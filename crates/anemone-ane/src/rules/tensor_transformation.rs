@@ -1,10 +1,10 @@
 //! Rearranging elements.
 
 use super::declare::{FLOORS, OpRule, Rule, STUDY_OPS, Scope, Severity, absent, native, walled};
-use super::site::Hit;
+use super::site::{Graph, Hit};
 use crate::facts::{ANEFORGE, Cite, Conflict, Grade};
-use mil::OpView;
 use mil::ops::tensor_transformation::slice_spec;
+use mil::{OpView, ValueId};
 
 /// Placements.
 pub(super) static OPS: &[OpRule] = &[
@@ -43,17 +43,21 @@ pub(super) static RULES: &[Rule] = &[
         Cite::of(&ANEFORGE, "numeric cliffs: M1, M1 Max, M2 Pro"),
         |site| {
             let reach = site.magnitude("x");
-            (is_width_offset(&site.op) && reach > 4094.0).then(|| {
-                Hit::new(match reach.is_finite() {
-                    true => format!("begins inside the last axis, values up to {reach}"),
-                    false => "begins inside the last axis, values without a bound".into(),
-                })
-            })
+            let joined = || site.op.operation.outputs.iter().any(|&id| is_joined(site.graph, id));
+            let found = match is_width_offset(&site.op) {
+                true if reach == f64::INFINITY => {
+                    "begins inside the last axis, values without a bound".into()
+                }
+                true if reach > 4094.0 => format!("begins inside the last axis, values up to {reach}"),
+                true if joined() => "begins inside the last axis, for a concat with another that does".into(),
+                _ => return None,
+            };
+            Some(Hit::new(found))
         },
     )
     .says(
         "a slice that begins inside the last axis makes values beyond 4094 infinite",
-        "values up to 4094",
+        "values up to 4094, and no concat of two such slices",
         "transpose, slice another axis, transpose back",
     ),
     Rule::on(
@@ -129,4 +133,25 @@ pub(crate) fn is_width_offset(op: &OpView<'_>) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a value is a slice that begins inside the last axis. The first part of a split is not.
+pub(crate) fn is_width_slice(graph: &Graph<'_>, id: ValueId) -> bool {
+    graph.definition(id).is_some_and(|operation| {
+        let first = operation.op.name == "split" && operation.outputs.first() == Some(&id);
+        !first && is_width_offset(&graph.function.view(operation))
+    })
+}
+
+/// How many such slices a concat puts together.
+pub(crate) fn joined_slices(graph: &Graph<'_>, concat: &OpView<'_>) -> usize {
+    concat.values("values").iter().filter(|&&id| is_width_slice(graph, id)).count()
+}
+
+/// Whether a value is such a slice and goes into a concat with another.
+fn is_joined(graph: &Graph<'_>, id: ValueId) -> bool {
+    is_width_slice(graph, id)
+        && graph
+            .uses(id)
+            .any(|user| user.op.name == "concat" && joined_slices(graph, &graph.function.view(user)) >= 2)
 }

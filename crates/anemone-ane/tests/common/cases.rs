@@ -1,6 +1,6 @@
 //! Programs that a rule speaks against, and ones that are much the same and that it lets pass.
 
-use super::verified;
+use super::common::verified;
 use mil::{BuildError, Constant, DataType, FunctionBuilder, Opset, Program, TensorType, ValueId, Verified};
 
 type Built = Result<ValueId, BuildError>;
@@ -265,7 +265,32 @@ pub(crate) const CASES: &[Case] = &[
             f.op("concat").args("values", &[a, b]).int("axis", 3).bool("interleave", false).one()
         },
     )
-    .not_on("M4"),
+    .not_on("M4")
+    .fixed(),
+    case(
+        "concat-of-width-slices",
+        "M2",
+        |f, x, _| {
+            let x = f.unary("tanh", x)?;
+            let parts = f.op("split").arg("x", x).int("num_splits", 4).int("axis", 3).many()?;
+            f.op("concat")
+                .args("values", &[parts[2], parts[1], parts[0]])
+                .int("axis", 3)
+                .bool("interleave", false)
+                .one()
+        },
+        |f, x, _| {
+            let x = f.unary("tanh", x)?;
+            let parts = f.op("split").arg("x", x).int("num_splits", 2).int("axis", 3).many()?;
+            f.op("concat")
+                .args("values", &[parts[1], parts[0]])
+                .int("axis", 3)
+                .bool("interleave", false)
+                .one()
+        },
+    )
+    .not_on("M4")
+    .fixed(),
     case(
         "log-sum-exp-overflow",
         "M1",
@@ -346,6 +371,24 @@ pub(crate) const CASES: &[Case] = &[
         |f, x, _| conv(f, x, [3, 15], [1, 1, 7, 7]),
     )
     .of(&[1, 8, 4, 40])
+    .fixed(),
+    case(
+        "conv-kernel-width",
+        "M2",
+        |f, x, _| {
+            let w = weight(f, x, &[4, 4, 2, 17]);
+            f.op("conv")
+                .arg("x", x)
+                .arg("weight", w)
+                .ints("strides", &[1, 3])
+                .ints("dilations", &[2, 2])
+                .int("groups", 2)
+                .string("pad_type", "same")
+                .one()
+        },
+        |f, x, _| conv(f, x, [3, 13], [1, 1, 7, 7]),
+    )
+    .of(&[1, 8, 6, 50])
     .fixed(),
     case(
         "conv-kernel-height",
@@ -609,5 +652,10 @@ pub(crate) const CASES: &[Case] = &[
         |f, x, _| f.unary("relu", x),
     )
     .fixed(),
-    case("unsupported-op", "M1", |f, x, _| f.unary("sin", x), |f, x, _| f.unary("erf", x)).not_on("M3"),
+    case("unsupported-op", "M1", |f, x, _| f.unary("sin", x), |f, x, _| f.unary("erf", x))
+        .not_on("M3")
+        .fixed(),
+    case("unsupported-op", "M2", |f, x, _| f.unary("cos", x), |f, x, _| f.unary("erf", x))
+        .not_on("M4")
+        .fixed(),
 ];
