@@ -49,13 +49,14 @@ const fn facts(
 
 /// Sources. Clocks: highest step of the compiler's clock table of the target (H13 1428, H13g 1464, H14 1938, H15 2064,
 /// H15c 2364, H16 2160, H16s 2364, H17 2172, H17s 2364 MHz; ANEForge `costmodel_curves`, derived); the Pro, Max and Ultra chips of
-/// a generation without a table of their own take that of the nearest. M5: 2364, as its compiler name h17s says.
+/// a generation without a table of their own take that of the nearest. M4 and M5: 2364, as their compiler names h16g and h17s say (18.6 TFLOP/s
+/// published for M4 exceed the peak of 2160 MHz).
 /// M6: back-computed from 20.6 TFLOP/s measured (derived). A chips: the base target of their family (derived). Bandwidth and memory: Apple's technical
-/// specifications (vendor), M6 170.5 GB/s published (measured, one source). Winograd on M5 and later: ANEForge numerics (derived). Slow multiples of 4096: `dev-erik`
+/// specifications (vendor; M1 68 GB/s, where a study gives 85), M6 170.5 GB/s published (measured, one source). Winograd on M5 and later: ANEForge numerics (derived). Slow multiples of 4096: `dev-erik`
 /// single convolutions on M4 Max (measured) and ANEForge matrix-vector products on M4 and M4 Max (measured).
 pub static FACTS: &[ChipFacts] = &[
     facts("A11", 0.3, 700.0, 30.0, 3.0),
-    facts("A12", 0.6, 1100.0, 34.0, 4.0),
+    facts("A12", 0.6, 1260.0, 34.0, 4.0),
     facts("A13", 0.8, 1200.0, 34.0, 4.0),
     facts("A14", 1.0, 1428.0, 34.0, 6.0),
     facts("M1", 1.0, 1428.0, 68.0, 16.0),
@@ -75,7 +76,7 @@ pub static FACTS: &[ChipFacts] = &[
     facts("M3 Ultra", 3.0, 2364.0, 819.0, 512.0),
     facts("A18", 4.0, 2160.0, 60.0, 8.0),
     facts("A18 Pro", 4.0, 2160.0, 60.0, 8.0),
-    facts("M4", 4.0, 2160.0, 120.0, 32.0),
+    facts("M4", 4.0, 2364.0, 120.0, 32.0),
     facts("M4 Pro", 4.0, 2364.0, 273.0, 64.0),
     facts("M4 Max", 4.0, 2364.0, 546.0, 128.0),
     facts("A19", 5.0, 2172.0, 68.0, 8.0),
@@ -83,7 +84,7 @@ pub static FACTS: &[ChipFacts] = &[
     facts("M5", 5.0, 2364.0, 153.0, 32.0),
     facts("M5 Pro", 5.0, 2364.0, 307.0, 64.0),
     facts("M5 Max", 5.0, 2364.0, 614.0, 128.0),
-    facts("A20", 6.0, 2500.0, 77.0, 12.0),
+    facts("A20", 6.0, 2130.0, 77.0, 12.0),
     facts("M6", 6.0, 2500.0, 170.5, 32.0),
 ];
 
