@@ -198,3 +198,23 @@ fn options_and_provenance() {
     let json = serde_json::to_value(on("M4", &plain)).unwrap();
     assert!(json["latency_ms"]["mid"].is_f64() && json["ops"][0]["bound"].is_string());
 }
+
+/// The clocks and bandwidths that the laws go by are those of the table of chips, wherever that has them.
+#[test]
+fn facts_agree_with_the_table_of_chips() {
+    let mut differ = Vec::new();
+    let mut near = |ours: f64, table: Option<f64>, what: &str| {
+        if let Some(table) = table.filter(|table| (ours / table - 1.0).abs() > 0.05) {
+            differ.push(format!("{what}: {ours}, but the table has {table}"));
+        }
+    };
+    for facts in FACTS {
+        let chip = Chip::named(facts.name).unwrap();
+        near(facts.clock_mhz, chip.target().clock.value, &format!("clock of {}", facts.name));
+        // For M1 the table has 85 GB/s of a study, where Apple's specification says 68.
+        if facts.name != "M1" {
+            near(facts.dram_gb_s, chip.memory.value, &format!("memory of {}", facts.name));
+        }
+    }
+    assert!(differ.is_empty(), "{differ:#?}");
+}

@@ -42,6 +42,12 @@ pub(crate) enum Command {
     /// Predict whether a model runs on the Neural Engine of these chips
     #[command(after_help = help::CHECK_EXAMPLES)]
     Check(CheckArgs),
+    /// Estimate time and energy of a call on the Neural Engine of these chips
+    #[command(after_help = help::ESTIMATE_EXAMPLES)]
+    Estimate(EstimateArgs),
+    /// Estimate where the time of a call goes on one chip, operation by operation
+    #[command(after_help = help::PROFILE_EXAMPLES)]
+    Profile(ProfileArgs),
     /// Tell what is known of the chips
     #[command(after_help = help::CHIPS_EXAMPLES)]
     Chips(ChipsArgs),
@@ -550,6 +556,73 @@ pub(crate) struct CheckArgs {
     /// Show also what is merely worth knowing
     #[arg(long)]
     pub(crate) notes: bool,
+}
+
+/// What `anemone estimate` and `anemone profile` are told alike.
+#[derive(Debug, Args)]
+pub(crate) struct CostArgs {
+    /// A model in any form, the folder of a run, a llama2.c checkpoint, or a built-in model (stories110m, cifar, …)
+    pub(crate) model: PathBuf,
+
+    /// This function [default: main, or the first]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) function: Option<String>,
+
+    /// Inputs and outputs are fp32 arrays of the host: count their conversion and copies
+    #[arg(long)]
+    pub(crate) host_copy: bool,
+
+    /// Calls follow each other without pause
+    #[arg(long)]
+    pub(crate) sustained: bool,
+
+    /// The in-memory path (_ANEInMemoryModel) instead of e5rt
+    #[arg(long)]
+    pub(crate) direct: bool,
+
+    /// Turns to assume of a loop
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub(crate) turns: u32,
+
+    /// Length to assume of a dimension that is not known
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) unknown: u32,
+}
+
+/// `anemone estimate`.
+#[derive(Debug, Args)]
+pub(crate) struct EstimateArgs {
+    /// Model and circumstances.
+    #[command(flatten)]
+    pub(crate) cost: CostArgs,
+
+    /// Chips or compiler targets: m1,m4max,h17s or all [default: all that take such programs]
+    #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
+    pub(crate) chips: Vec<String>,
+}
+
+/// `anemone profile`.
+#[derive(Debug, Args)]
+pub(crate) struct ProfileArgs {
+    /// Model and circumstances.
+    #[command(flatten)]
+    pub(crate) cost: CostArgs,
+
+    /// Chip or compiler target
+    #[arg(long, value_name = "NAME", default_value = "m4")]
+    pub(crate) chip: String,
+
+    /// Operations to show: those that take longest
+    #[arg(long, value_name = "N", default_value_t = 25)]
+    pub(crate) top: usize,
+
+    /// Write a trace for Perfetto or Chrome
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+
+    /// Write a page with roofline, timeline and table
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 /// `anemone chips`.

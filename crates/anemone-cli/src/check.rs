@@ -91,7 +91,7 @@ fn answer(opened: &program::Opened, function: Option<&str>, chip: &'static Chip)
 }
 
 /// The chips asked for; all that take MIL by default.
-fn chips(names: &[String]) -> Result<Vec<&'static Chip>, CliError> {
+pub(crate) fn chips(names: &[String]) -> Result<Vec<&'static Chip>, CliError> {
     let all = || CHIPS.iter().filter(|chip| chip.family().limits().is_some());
     if names.is_empty() || names.iter().any(|name| name.eq_ignore_ascii_case("all")) {
         return Ok(all().collect());

@@ -19,6 +19,7 @@ Examples:
   anemone inspect model.mlpackage                   what it is made of
   anemone export runs/cifar -o s.mlpackage          a Core ML package of it
   anemone check s.mlpackage --chips m1,m4           would the Neural Engine run it
+  anemone estimate s.mlpackage --chips m1,m4        how fast, and for how much energy
   anemone simulate cifar --chips m1,m5              how training drifts there
 
 Each command's --help has more.
@@ -109,6 +110,22 @@ Examples:
   anemone check kernel.mil --chips h13g --json | jq '.chips[].report.findings'
 
 Predicted from published facts: nothing is compiled or run on a device. A model that is refused may still run by parts: Core ML gives what the engine refuses to the GPU or CPU.";
+
+/// Below the options of `anemone estimate`.
+pub(crate) const ESTIMATE_EXAMPLES: &str = "\
+Examples:
+  anemone estimate stories110m                 on every chip that takes such programs
+  anemone estimate model.mlpackage --chips m1,m4 --host-copy
+  anemone estimate runs/cifar --json | jq '.chips[] | [.chip, .plan.latency_ms.mid]'
+
+What one program cannot hold is split, and the split is in the figures. Estimated from published timings; how well, says docs/cost-model.md.";
+
+/// Below the options of `anemone profile`.
+pub(crate) const PROFILE_EXAMPLES: &str = "\
+Examples:
+  anemone profile stories110m --chip m4        what takes longest
+  anemone profile model.mlpackage --chip m5pro --html profile.html
+  anemone profile kernel.mil --trace trace.json    for ui.perfetto.dev";
 
 /// Below the options of `anemone chips`.
 pub(crate) const CHIPS_EXAMPLES: &str = "\

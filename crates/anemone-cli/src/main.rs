@@ -9,6 +9,7 @@ mod defaults;
 mod device;
 mod diff;
 mod error;
+mod estimate;
 mod eval;
 mod export;
 mod folder;
@@ -18,6 +19,7 @@ mod inspect;
 mod interrupt;
 mod output;
 mod plan;
+mod profile;
 mod program;
 mod progress;
 mod report;
@@ -69,6 +71,8 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Inspect(args) => inspect::inspect(&args, &mut Output::new(cli.json, false)),
         Command::Verify(args) => verify::verify(&args, &mut Output::new(cli.json, false)),
         Command::Check(args) => check::check(&args, &mut Output::new(cli.json, false)),
+        Command::Estimate(args) => estimate::estimate(&args, &mut Output::new(cli.json, false)),
+        Command::Profile(args) => profile::profile(&args, &mut Output::new(cli.json, false)),
         Command::Chips(args) => chips::chips(&args, &mut Output::new(cli.json, false)),
         Command::Diff(args) => diff::diff(&args, &mut Output::new(cli.json, false)),
         Command::Convert(args) => convert::convert(&args, &mut Output::new(cli.json, false)),

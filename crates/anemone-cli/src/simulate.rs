@@ -124,11 +124,13 @@ fn one(
         must_be_finite: options.step.precision == Precision::Fp32,
     };
     let mut trainer = Trainer::new(config.model.model(), data, &*running.backend, options)?;
-    let mut losses = Vec::new();
+    let (mut losses, mut meter) = (Vec::new(), None);
     let mut watcher = Watcher::new(out, outlook);
     let report = trainer.run(&mut |event| {
         if let Event::Step { values, .. } = &event {
             losses.push(values.get("loss").copied().unwrap_or(f32::NAN));
+            // What comes after the last step is evaluation.
+            meter = running.backend.meter();
         }
         watcher.observe(&event)
     });
@@ -138,7 +140,7 @@ fn one(
         return Err(CliError::Interrupted);
     }
     let held_out = report.held_out.as_ref().map(|evaluation| evaluation.loss());
-    Ok(Run { name, losses, held_out, seconds: report.seconds, meter: running.backend.meter() })
+    Ok(Run { name, losses, held_out, seconds: report.seconds, meter })
 }
 
 /// Largest and mean distance of two runs' losses, as parts of the second's.
@@ -203,7 +205,7 @@ fn table(runs: &[Run], out: &mut Output) -> Result<(), CliError> {
     out.say("")?;
     out.paragraph(
         "`to …` is how far the training losses are from another run's, on average over the steps. `a step there` and its energy are \
-         estimates for the operations that the engine takes, evaluation included; the rest (fp32: optimizer, loss) is left to the host and is \
+         estimates for the operations that the engine takes; the rest (fp32: optimizer, loss) is left to the host and is \
          not in it. The arithmetic is a model of the engine's, fitted to published figures; nothing ran on a device.",
     )?;
     for run in runs {

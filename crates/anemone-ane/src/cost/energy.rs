@@ -11,8 +11,10 @@ pub struct Activity {
     pub engine_us: f64,
     /// Time of the host in µs.
     pub host_us: f64,
-    /// Floating-point operations.
+    /// Floating-point operations of matrix products and 1×1 convolutions.
     pub flops: f64,
+    /// Floating-point operations of convolutions with a window, which reuse what they load.
+    pub window_flops: f64,
     /// Bytes of weights streamed.
     pub weight_bytes: f64,
     /// Bytes of activations and ports.
@@ -23,7 +25,8 @@ impl Activity {
     /// Adds a load that is called `calls` times.
     pub fn add(&mut self, load: &Load, calls: f64) {
         for work in load.parts.iter().filter(|work| work.unit != Unit::Free) {
-            self.flops += work.flops * work.count * calls;
+            let flops = if work.windowed { &mut self.window_flops } else { &mut self.flops };
+            *flops += work.flops * work.count * calls;
             self.weight_bytes += work.weight_bytes * work.count * calls;
             self.activation_bytes += work.internal_bytes * work.count * calls;
         }
@@ -35,6 +38,7 @@ impl Activity {
 pub static GLOBALS: &[Spec] = &[
     Spec { name: "static_w", log: true, start: 0.5, spread: 0.7 },
     Spec { name: "pj_per_flop", log: true, start: 0.5, spread: 0.5 },
+    Spec { name: "pj_per_window_flop", log: true, start: 0.4, spread: 0.5 },
     Spec { name: "pj_per_weight_byte", log: true, start: 20.0, spread: 0.7 },
     Spec { name: "pj_per_activation_byte", log: true, start: 20.0, spread: 0.7 },
 ];
@@ -51,8 +55,10 @@ pub static PACKAGE_GLOBALS: &[Spec] = &[
 /// Energy on the engine's rail, in mJ.
 pub fn engine_mj(globals: &[f64], deviation: f64, activity: &Activity) -> f64 {
     let at = |index: usize| globals.get(index).copied().unwrap_or(0.0);
-    let picojoules =
-        at(1) * activity.flops + at(2) * activity.weight_bytes + at(3) * activity.activation_bytes;
+    let picojoules = at(1) * activity.flops
+        + at(2) * activity.window_flops
+        + at(3) * activity.weight_bytes
+        + at(4) * activity.activation_bytes;
     (at(0) * activity.engine_us * 1e-3 + picojoules * 1e-9) * deviation
 }
 

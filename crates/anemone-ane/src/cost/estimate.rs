@@ -387,7 +387,7 @@ fn cost(op: &OpWork, rates: &Rates, terms: &mut Terms) -> OpCost {
 
 /// The host part of a step on a chip, in µs, by the committed fit.
 pub(super) fn committed_host_step(chip: &ChipFacts, host: &super::calibration::programs::HostStep) -> f64 {
-    Calibrated::new(chip, false).rates.host_step(host.flops, host.staged, host.resident, host.threaded)
+    Calibrated::new(chip, false).rates.host_step(host)
 }
 
 /// Rows from which on a chip counts as measured.

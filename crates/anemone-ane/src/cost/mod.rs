@@ -13,7 +13,23 @@
 //!
 //! - [`graph`] reads a function as work: what is fused, what crosses the ports. [`work`] is the table by op family.
 //! - [`model`] has the formulas, `fitted.rs` the numbers, [`energy`] the rails.
-//! - [`plan`] splits what one program cannot hold.
+//! - [`plan()`] splits what one program cannot hold.
+//!
+//! ```
+//! use anemone_ane::chips::Chip;
+//! use anemone_ane::cost::{Bound, EstimateOptions, estimate};
+//! use mil::{FunctionBuilder, Opset, Program, TensorType, verify};
+//!
+//! let mut f = FunctionBuilder::new("main", Opset::Ios18);
+//! let x = f.input("x", TensorType::fp16([1, 64]))?;
+//! let y = f.unary("relu", x)?;
+//! let program = verify(Program::single(f.finish(&[y])?)).map_err(|faults| faults[0].clone())?;
+//!
+//! let found = estimate(&program, "main", Chip::named("M4")?, &EstimateOptions::default())?;
+//! assert_eq!(found.bound_by, Bound::Dispatch);
+//! assert!(found.latency_ms.low < found.latency_ms.mid && found.latency_ms.mid < found.latency_ms.high);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod calibration;
 pub mod energy;

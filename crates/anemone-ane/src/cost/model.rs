@@ -38,6 +38,7 @@ pub struct Rates {
     host: f64,
     host_row: f64,
     cpu: f64,
+    update: f64,
     stage: f64,
 }
 
@@ -115,6 +116,7 @@ impl Rates {
             host: law(g.host_bw, g.host_gen, g.host_dram) * deviations.host * 1e3,
             host_row: law(g.host_row, -g.host_gen, 0.0) / deviations.host * 1e-3,
             cpu: law(g.cpu, g.cpu_gen, 0.0) * deviations.cpu * 1e6,
+            update: law(g.update, g.cpu_gen, 0.0) * deviations.cpu * 1e3,
             stage: law(g.stage, g.cpu_gen, 0.0) * deviations.cpu * 1e3,
         }
     }
@@ -132,7 +134,7 @@ impl Rates {
         let g = &self.globals;
         let size = work.internal_largest / MIB;
         let share = rise(size / g.on_chip, 2) * if work.conv { g.conv_traffic } else { 1.0 };
-        let thrash = 1.0 + g.overflow_slow * rise(size / g.overflow, 6);
+        let thrash = 1.0 + g.overflow_slow * rise(size / g.overflow, 16);
         work.internal_bytes * share * thrash
     }
 
@@ -166,7 +168,7 @@ impl Rates {
         }
         time.traffic += work.relayout_bytes / self.relayout;
         if work.regroup_bytes > 0.0 {
-            let slow = 1.0 + g.regroup_slow * rise(work.regroup_bytes / (4.0 * MIB), 2);
+            let slow = 1.0 + g.regroup_slow * rise(work.regroup_bytes / (2.2 * MIB), 4);
             time.traffic += work.regroup_bytes * slow / self.regroup;
         }
         // The engine overlaps them in part: a norm between the sum (exponent 1) and the largest.
@@ -205,7 +207,7 @@ impl Rates {
         let again = if work.windowed {
             0.0
         } else {
-            g.spill_slow * rise(operand / (g.spill * MIB), 3) * rise(work.rows / 192.0, 2)
+            g.spill_slow * rise(operand / (g.spill * MIB), 3) * rise(work.rows / 192.0, 5)
         };
         work.flops / speed * used * (1.0 + again)
     }
@@ -256,12 +258,27 @@ impl Rates {
         bytes / self.host + ragged_rows * self.host_row
     }
 
-    /// The host part of a training step, in µs: products on the CPU, staging, and paging where it does not fit.
-    pub fn host_step(&self, flops: f64, staged: f64, resident: f64, threaded: bool) -> f64 {
-        let page = 1.0 + self.globals.paging * rise(resident / (self.facts.memory_gb * 1e9), 12);
-        let speed = if threaded { self.globals.threads } else { 1.0 };
-        (flops / self.cpu + staged / self.stage) * page / speed
+    /// The host part of a training step, in µs: products on the CPU, updates, staging, and paging where it does not fit.
+    pub fn host_step(&self, host: &HostStep) -> f64 {
+        let page = 1.0 + self.globals.paging * rise(host.resident / (self.facts.memory_gb * 1e9), 12);
+        let speed = if host.second_code { self.globals.second_code } else { 1.0 };
+        ((host.flops / self.cpu + host.updated / self.update) / speed + host.staged / self.stage) * page
     }
+}
+
+/// What the host does in a step, beside the engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct HostStep {
+    /// Floating-point operations of products.
+    pub flops: f64,
+    /// Bytes of parameters and moments read and written by updates.
+    pub updated: f64,
+    /// Bytes staged: operands written to ports.
+    pub staged: f64,
+    /// Bytes that have to be in memory.
+    pub resident: f64,
+    /// Whether the code base is the second one (rustane).
+    pub second_code: bool,
 }
 
 /// Time relative to dense of a stream that stores `share` of the bytes: through (`at`, `time`) and (1, 1), and (0, ·) in line.

@@ -49,13 +49,14 @@ const fn facts(
 
 /// Sources. Clocks: highest step of the compiler's clock table of the target (H13 1428, H13g 1464, H14 1938, H15 2064,
 /// H15c 2364, H16 2160, H16s 2364, H17 2172, H17s 2364 MHz; ANEForge `costmodel_curves`, derived); the Pro, Max and Ultra chips of
-/// a generation without a table of their own take that of the nearest. M5: 2364, as its compiler name h17s says.
+/// a generation without a table of their own take that of the nearest. M4 and M5: 2364, as their compiler names h16g and h17s say (18.6 TFLOP/s
+/// published for M4 exceed the peak of 2160 MHz).
 /// M6: back-computed from 20.6 TFLOP/s measured (derived). A chips: the base target of their family (derived). Bandwidth and memory: Apple's technical
-/// specifications (vendor), M6 170.5 GB/s published (measured, one source). Winograd on M5 and later: ANEForge numerics (derived). Slow multiples of 4096: `dev-erik`
+/// specifications (vendor; M1 68 GB/s, where a study gives 85), M6 170.5 GB/s published (measured, one source). Winograd on M5 and later: ANEForge numerics (derived). Slow multiples of 4096: `dev-erik`
 /// single convolutions on M4 Max (measured) and ANEForge matrix-vector products on M4 and M4 Max (measured).
 pub static FACTS: &[ChipFacts] = &[
     facts("A11", 0.3, 700.0, 30.0, 3.0),
-    facts("A12", 0.6, 1100.0, 34.0, 4.0),
+    facts("A12", 0.6, 1260.0, 34.0, 4.0),
     facts("A13", 0.8, 1200.0, 34.0, 4.0),
     facts("A14", 1.0, 1428.0, 34.0, 6.0),
     facts("M1", 1.0, 1428.0, 68.0, 16.0),
@@ -75,7 +76,7 @@ pub static FACTS: &[ChipFacts] = &[
     facts("M3 Ultra", 3.0, 2364.0, 819.0, 512.0),
     facts("A18", 4.0, 2160.0, 60.0, 8.0),
     facts("A18 Pro", 4.0, 2160.0, 60.0, 8.0),
-    facts("M4", 4.0, 2160.0, 120.0, 32.0),
+    facts("M4", 4.0, 2364.0, 120.0, 32.0),
     facts("M4 Pro", 4.0, 2364.0, 273.0, 64.0),
     facts("M4 Max", 4.0, 2364.0, 546.0, 128.0),
     facts("A19", 5.0, 2172.0, 68.0, 8.0),
@@ -83,7 +84,7 @@ pub static FACTS: &[ChipFacts] = &[
     facts("M5", 5.0, 2364.0, 153.0, 32.0),
     facts("M5 Pro", 5.0, 2364.0, 307.0, 64.0),
     facts("M5 Max", 5.0, 2364.0, 614.0, 128.0),
-    facts("A20", 6.0, 2500.0, 77.0, 12.0),
+    facts("A20", 6.0, 2130.0, 77.0, 12.0),
     facts("M6", 6.0, 2500.0, 170.5, 32.0),
 ];
 
@@ -147,14 +148,14 @@ globals! {
     floor: log 80.0 ~ 0.5, "Fixed time per program through e5rt, in µs, at generation 4.";
     floor_gen: lin -0.5 ~ 0.3, "Its exponent of the generation.";
     direct: log 1.4 ~ 0.3, "Ratio of the fixed time through the in-memory path to that through e5rt.";
-    conv_eff: log 0.9 ~ 0.1, "Share of the array's peak that a large windowed convolution reaches.";
-    matmul_eff: log 0.85 ~ 0.15, "The same for matrix products and 1×1 convolutions.";
-    winograd: log 1.4 ~ 0.1, "Speed-up of Winograd convolutions.";
-    int8: log 1.9 ~ 0.1, "Speed-up of the array on 8-bit operands, from generation 3.5 on.";
+    conv_eff: log 0.95 ~ 0.05, "Share of the array's peak that a large windowed convolution reaches.";
+    matmul_eff: log 0.9 ~ 0.05, "The same for matrix products and 1×1 convolutions.";
+    winograd: log 1.45 ~ 0.04, "Speed-up of Winograd convolutions.";
+    int8: log 1.9 ~ 0.05, "Speed-up of the array on 8-bit operands, from generation 3.5 on.";
     rows_half: log 12.0 ~ 1.0, "Rows at which half of the array is used.";
     depth_half: log 16.0 ~ 1.0, "Depth at which half of the array is used.";
     columns_half: log 16.0 ~ 1.0, "Columns at which half of the array is used.";
-    batched: log 0.5 ~ 0.5, "Share of the peak that products of activations reach, relative to constant weights.";
+    batched: log 0.8 ~ 0.1, "Share of the peak that products of activations reach, relative to constant weights.";
     issue: log 0.3 ~ 0.5, "Time per instruction of the array in µs, at 2160 MHz.";
     planar_issue: log 2.0 ~ 0.5, "Time per instruction of the planar engine and of moves in µs, at 2160 MHz.";
     batch_issue: log 0.3 ~ 0.8, "Time per matrix of a batched product in µs.";
@@ -170,10 +171,10 @@ globals! {
     act_gen: lin 0.3 ~ 0.3, "Its exponent of the generation.";
     act_dram: lin 0.2 ~ 0.2, "Its exponent of the memory bandwidth.";
     on_chip: log 2.0 ~ 0.5, "Activation size in MiB at which half of its traffic leaves the chip.";
-    overflow: log 64.0 ~ 0.3, "Activation size in MiB at which traffic begins to thrash.";
+    overflow: log 62.0 ~ 0.04, "Activation size in MiB at which traffic begins to thrash.";
     overflow_slow: log 3.0 ~ 0.5, "How much slower thrashing traffic is.";
     planar: log 80.0 ~ 0.5, "Planar engine, G elements per second per pass at 2 GHz.";
-    relayout: log 60.0 ~ 0.5, "Transpositions in GB/s at generation 4.";
+    relayout: log 150.0 ~ 0.25, "Transpositions in GB/s at generation 4.";
     regroup: log 2.0 ~ 0.5, "Reshapes that make rows into channels, in GB/s at generation 4.";
     regroup_slow: log 2.5 ~ 0.5, "How much slower they are beyond 4 MiB.";
     conv_traffic: log 0.5 ~ 0.5, "Share of the activations of a convolution that leave the chip, for tiling with neighbours.";
@@ -189,8 +190,9 @@ globals! {
     overlap: log 2.0 ~ 0.4, "Exponent of the norm that joins compute, weights and traffic of one operation.";
     cpu: log 1.5 ~ 0.4, "Host part of a training step, TFLOP/s at generation 4.";
     cpu_gen: lin 0.3 ~ 0.3, "Its exponent of the generation.";
-    stage: log 50.0 ~ 0.4, "Host part of a step: staging of operands and updates, GB/s.";
-    threads: log 1.5 ~ 0.4, "How much faster the host part of the second published code base (rustane) is.";
+    update: log 60.0 ~ 0.4, "Host part of a step: parameters updated, GB/s at generation 4.";
+    stage: log 12.0 ~ 0.4, "Host part of a step: operands staged, GB/s at generation 4.";
+    second_code: log 0.7 ~ 0.4, "Speed of the host part of the second published code base (rustane) relative to the first (maderix).";
     paging: log 6.0 ~ 0.5, "Slow-down of a host part that does not fit in memory.";
 }
 
@@ -215,13 +217,13 @@ pub struct Deviations {
 
 /// The deviations, in the order of [`Deviations`].
 pub static DEVIATIONS: &[Spec] = &[
-    Spec { name: "floor", log: true, start: 1.0, spread: 0.25 },
-    Spec { name: "direct", log: true, start: 1.0, spread: 0.25 },
+    Spec { name: "floor", log: true, start: 1.0, spread: 0.3 },
+    Spec { name: "direct", log: true, start: 1.0, spread: 0.3 },
     Spec { name: "compute", log: true, start: 1.0, spread: 0.1 },
-    Spec { name: "weight", log: true, start: 1.0, spread: 0.25 },
-    Spec { name: "act", log: true, start: 1.0, spread: 0.25 },
-    Spec { name: "host", log: true, start: 1.0, spread: 0.25 },
-    Spec { name: "cpu", log: true, start: 1.0, spread: 0.25 },
+    Spec { name: "weight", log: true, start: 1.0, spread: 0.3 },
+    Spec { name: "act", log: true, start: 1.0, spread: 0.3 },
+    Spec { name: "host", log: true, start: 1.0, spread: 0.3 },
+    Spec { name: "cpu", log: true, start: 1.0, spread: 0.3 },
 ];
 
 impl Deviations {

@@ -425,6 +425,11 @@ fn elementwise(context: &Context<'_>, operation: &Operation, view: &OpView<'_>) 
             work
         }
         (Family::ControlFlow, "select") => plain(Unit::Planar, 1.0),
+        (
+            _,
+            "slice_by_index" | "slice_by_size" | "gather" | "gather_along_axis" | "gather_nd" | "crop"
+            | "crop_resize",
+        ) => part(plain(Unit::Move, 1.0), view.name().starts_with("gather")),
         (Family::ScatterGather | Family::ImageResizing, _) => {
             let mut work = plain(Unit::Move, 1.0);
             work.relayout_bytes = work.out_bytes;
@@ -432,6 +437,19 @@ fn elementwise(context: &Context<'_>, operation: &Operation, view: &OpView<'_>) 
         }
         _ => plain(Unit::Move, 1.0),
     }
+}
+
+/// An operation that reads no more of its operand than it gives: a row of an embedding, not the table.
+fn part(mut work: Work, scattered: bool) -> Work {
+    let most = 2.0 * work.out_bytes;
+    work.in_bytes = work.in_bytes.min(work.out_bytes);
+    work.weight_bytes = work.weight_bytes.min(work.out_bytes);
+    work.internal_bytes = work.internal_bytes.min(most);
+    work.internal_largest = work.internal_largest.min(work.out_bytes);
+    if scattered {
+        work.relayout_bytes = work.out_bytes;
+    }
+    work
 }
 
 /// A reshape is a view unless it splits or joins the outermost dimension of a large matrix: then rows become channels, which the

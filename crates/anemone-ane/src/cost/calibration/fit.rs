@@ -19,7 +19,7 @@ pub struct Fitted {
 }
 
 /// Expected scatter of the logarithm of a time.
-const NOISE: f64 = 0.10;
+const NOISE: f64 = 0.08;
 
 impl Fitted {
     /// The rates of a chip; the shared laws alone where it was not measured.
@@ -95,10 +95,7 @@ pub fn engine_time(rates: &Rates, observation: &Observation) -> f64 {
 
 /// Time of a row in µs at given rates.
 pub fn time(rates: &Rates, observation: &Observation) -> f64 {
-    engine_time(rates, observation)
-        + observation
-            .host
-            .map_or(0.0, |host| rates.host_step(host.flops, host.staged, host.resident, host.threaded))
+    engine_time(rates, observation) + observation.host.map_or(0.0, |host| rates.host_step(&host))
 }
 
 fn to_theta(spec: &Spec, value: f64) -> f64 {

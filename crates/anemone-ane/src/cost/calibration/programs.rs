@@ -4,21 +4,9 @@
 //! `data/README.md`; pipelines of training steps are rebuilt from the sizes of their kernels.
 
 use super::net::{Built, Encoding, Net, ProgramError};
+pub use crate::cost::model::HostStep;
 use mil::{ValueId, Verified};
 use serde_json::Value;
-
-/// What the host does in a step, beside the engine.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct HostStep {
-    /// Floating-point operations of products.
-    pub flops: f64,
-    /// Bytes staged: operands written to ports, parameters updated.
-    pub staged: f64,
-    /// Bytes that have to be in memory.
-    pub resident: f64,
-    /// Whether the code base is the one that spreads it over threads.
-    pub threaded: bool,
-}
 
 /// One measured unit.
 #[derive(Debug)]
@@ -548,8 +536,13 @@ fn rustane_forward(json: &Json<'_>) -> Built<Case> {
     }
     let parameters = layers * (2 * d * (q + q) + 3 * d * hidden) as f64;
     // Parameters in fp32 once, and once more as operands in ports.
-    let host =
-        HostStep { flops: 0.0, staged: 4.0 * staged * layers, resident: parameters * 10.0, threaded: true };
+    let host = HostStep {
+        flops: 0.0,
+        updated: 0.0,
+        staged: 4.0 * staged * layers,
+        resident: parameters * 10.0,
+        second_code: true,
+    };
     Ok(Case { programs, host: Some(host) })
 }
 
@@ -599,13 +592,14 @@ fn train_step(json: &Json<'_>) -> Built<Case> {
     let flops = 2.0 * s as f64 * (weights + passes * head);
     let activations = (s * (8 * d + 5 * hidden + 10 * q)) as f64 * layers;
     // Adam reads four arrays and writes three of fp32; dynamic pipelines write the weights to ports, twice.
-    let staged =
-        28.0 * (weights + head) + 4.0 * activations + if dynamic { 8.0 * weights } else { 2.0 * weights };
+    let updated = 28.0 * (weights + head);
+    let staged = 4.0 * activations + if dynamic { 8.0 * weights } else { 0.0 };
     let host = HostStep {
         flops,
+        updated,
         staged,
         resident: 16.0 * (weights + head),
-        threaded: pipeline.starts_with("rustane"),
+        second_code: pipeline.starts_with("rustane"),
     };
     Ok(Case { programs, host: Some(host) })
 }

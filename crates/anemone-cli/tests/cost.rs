@@ -1,0 +1,59 @@
+//! Estimates and profiles, by the real binary.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that goes wrong")]
+
+mod common;
+
+use common::{refused, succeed};
+use serde_json::Value;
+use tempfile::TempDir;
+
+#[test]
+fn a_model_is_estimated_on_all_chips() {
+    let dir = TempDir::new().unwrap();
+    let text = succeed(dir.path(), &["estimate", "cifar"]);
+    for part in ["M1 ", "M4 Max", "M6", "extrapolated", "measured", "not a measurement"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let json = succeed(dir.path(), &["estimate", "cifar", "--chips", "m1,m5pro", "--json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    let latency = |at: usize, end: &str| json["chips"][at]["plan"]["latency_ms"][end].as_f64().unwrap();
+    assert_eq!(json["chips"].as_array().unwrap().len(), 2);
+    assert!(latency(0, "low") < latency(0, "mid") && latency(0, "mid") < latency(0, "high"));
+    assert!(latency(0, "mid") > latency(1, "mid"));
+    let copied = succeed(dir.path(), &["estimate", "cifar", "--chips", "m1", "--host-copy", "--json"]);
+    let copied: Value = serde_json::from_str(&copied).unwrap();
+    assert!(copied["chips"][0]["plan"]["latency_ms"]["mid"].as_f64().unwrap() > latency(0, "mid"));
+}
+
+#[test]
+fn a_profile_adds_up() {
+    let dir = TempDir::new().unwrap();
+    let args = ["profile", "cifar", "--chip", "m4", "--trace", "t.json", "--html", "p.html"];
+    let text = succeed(dir.path(), &args);
+    assert!(text.contains("conv") && text.contains("dispatch") && text.contains("p.html"), "{text}");
+    let json: Value =
+        serde_json::from_str(&succeed(dir.path(), &["profile", "cifar", "--chip", "m4", "--json"])).unwrap();
+    let total = json["estimate"]["latency_ms"]["mid"].as_f64().unwrap() * 1e3;
+    let trace: Value =
+        serde_json::from_str(&std::fs::read_to_string(dir.path().join("t.json")).unwrap()).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    let sum: f64 = events.iter().filter_map(|event| event["dur"].as_f64()).sum();
+    assert!((sum / total - 1.0).abs() < 1e-6, "{sum} {total}");
+    let page = std::fs::read_to_string(dir.path().join("p.html")).unwrap();
+    assert_eq!(page.matches("<svg").count(), 2);
+    for outside in ["http:", "https:", "src=", "<script", "@import", "url("] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+}
+
+#[test]
+fn what_is_not_there_is_refused() {
+    let dir = TempDir::new().unwrap();
+    refused(dir.path(), &["estimate", "cifar", "--chips", "m99"], 2, "m99");
+    refused(dir.path(), &["profile", "cifar", "--chip", "z80"], 2, "z80");
+    refused(dir.path(), &["estimate", "cifar", "--function", "nothing"], 2, "nothing");
+    refused(dir.path(), &["profile", "nothing.mil"], 2, "nothing.mil");
+    refused(dir.path(), &["profile", "cifar", "--html", "no/such/folder.html"], 1, "folder.html");
+    refused(dir.path(), &["estimate", "cifar", "--unknown", "0"], 2, "0");
+}
