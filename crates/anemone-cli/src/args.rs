@@ -553,9 +553,17 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) function: Option<String>,
 
-    /// Show also what is merely worth knowing
+    /// Show also what is merely worth knowing; with --numerics every operation
     #[arg(long)]
     pub(crate) notes: bool,
+
+    /// Compute the model with the engine's arithmetic and tell the error of every operation [default chips: m1,m5]
+    #[arg(long)]
+    pub(crate) numerics: bool,
+
+    /// Inputs for --numerics: an .npz with arrays of the inputs' names, or an .npy for one input [default: random]
+    #[arg(long, value_name = "FILE", requires = "numerics")]
+    pub(crate) input: Option<PathBuf>,
 }
 
 /// What `anemone estimate` and `anemone profile` are told alike.

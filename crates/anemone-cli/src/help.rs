@@ -107,6 +107,8 @@ Examples:
   anemone check stories110m                    on every chip that takes such programs
   anemone check model.mlpackage --chips m1,m4  exit code 1 if one of them refuses
   anemone check runs/cifar --notes             as `anemone export` would deploy it
+  anemone check runs/cifar --numerics --chips m1,m5
+                                               the engine's error, by operation
   anemone check kernel.mil --chips h13g --json | jq '.chips[].report.findings'
 
 Predicted from published facts: nothing is compiled or run on a device. A model that is refused may still run by parts: Core ML gives what the engine refuses to the GPU or CPU.";

@@ -17,6 +17,7 @@ mod generate;
 mod help;
 mod inspect;
 mod interrupt;
+mod numerics;
 mod output;
 mod plan;
 mod profile;
@@ -70,6 +71,7 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Eval(args) => eval::eval(&args, &mut Output::new(cli.json, false)),
         Command::Inspect(args) => inspect::inspect(&args, &mut Output::new(cli.json, false)),
         Command::Verify(args) => verify::verify(&args, &mut Output::new(cli.json, false)),
+        Command::Check(args) if args.numerics => numerics::numerics(&args, &mut Output::new(cli.json, false)),
         Command::Check(args) => check::check(&args, &mut Output::new(cli.json, false)),
         Command::Estimate(args) => estimate::estimate(&args, &mut Output::new(cli.json, false)),
         Command::Profile(args) => profile::profile(&args, &mut Output::new(cli.json, false)),

@@ -30,6 +30,20 @@ const BATCH: usize = 1;
 /// Opens a model: a `.mlpackage`, `.mlmodelc`, `.mlmodel` or `.mil`; the folder of a run, or a llama2.c checkpoint (`.bin`), as `anemone
 /// export` would deploy it; or a built-in model by name, with weights of zero.
 pub(crate) fn open(model: &Path) -> Result<Opened, CliError> {
+    open_with(model, Weights::Zero)
+}
+
+/// Weights of a built-in model, which nobody has trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weights {
+    /// Zeros: quick, and as good as any where only shapes count.
+    Zero,
+    /// Those that training would begin with.
+    Initial,
+}
+
+/// The same, with these weights for a built-in model.
+pub(crate) fn open_with(model: &Path, built_in_weights: Weights) -> Result<Opened, CliError> {
     let name = model.display().to_string();
     if RunConfig::exists(model) {
         let checkpoint = Checkpoint::new(model);
@@ -45,7 +59,8 @@ pub(crate) fn open(model: &Path) -> Result<Opened, CliError> {
     if let Some(config) = built_in(&name).filter(|_| !model.exists()) {
         let states = States::new();
         for spec in weights(&config)? {
-            states.lock().insert(spec.name.clone(), Init::Zeros.tensor(&spec.ty, 0, &spec.name)?);
+            let init = if built_in_weights == Weights::Zero { Init::Zeros } else { spec.init };
+            states.lock().insert(spec.name.clone(), init.tensor(&spec.ty, 0, &spec.name)?);
         }
         let opened = deployed(name, &config, &states)?;
         return Ok(Opened { about: format!("{}, without trained weights", opened.about), ..opened });
