@@ -140,19 +140,22 @@ static NONE: Source = Source { name: "no source", about: "", at: "" };
 /// ANEForge.
 pub static ANEFORGE: Source = Source {
     name: "ANEForge",
-    about: "sbryngelson/ANEForge: programs, sweeps and capability tables over the e5rt route, M1 to M6; arXiv 2606.17090 and 2606.22283",
+    about: "sbryngelson/ANEForge: programs, sweeps and capability tables over the e5rt route, M1 to M6; \
+            arXiv 2606.17090 and 2606.22283",
     at: "https://github.com/sbryngelson/ANEForge",
 };
 /// A study of the M6's engine.
 pub static M6_STUDY: Source = Source {
     name: "M6 study",
-    about: "751K/Apple-Neural-Engine-Microarchitecture-Study-M6: compiler tables (HAL), compiled programs and timing, M4 and M6",
+    about: "751K/Apple-Neural-Engine-Microarchitecture-Study-M6: compiler tables (HAL), compiled programs and \
+            timing, M4 and M6",
     at: "https://github.com/751K/Apple-Neural-Engine-Microarchitecture-Study-M6",
 };
 /// What is known of supported devices and layers.
 pub static HOLLANCE: Source = Source {
     name: "hollance",
-    about: "hollance/neural-engine: devices and layers as seen through Core ML; its author marks the list of layers as possibly wrong",
+    about: "hollance/neural-engine: devices and layers as seen through Core ML; its author marks the list of \
+            layers as possibly wrong",
     at: "https://github.com/hollance/neural-engine",
 };
 /// Training through `_ANEInMemoryModel`.

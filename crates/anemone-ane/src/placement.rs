@@ -8,12 +8,13 @@
 
 use crate::chips::Chip;
 use crate::facts::{ANEFORGE, ANEMONE, Cite, Figure, Grade, M6_STUDY};
-use crate::rules::{CheckError, Graph, Site, check};
+use crate::rules::{CheckError, Graph, Site, chosen};
 use mil::{DataType, Function, Verified};
 use serde::Serialize;
 
 /// What every answer is: said with each.
-pub const BASIS: &str = "estimated from the published rule of Core ML's segmenter (M4) with assumed times; Apple's own times are not published";
+pub const BASIS: &str = "estimated from the published rule of Core ML's segmenter (M4) with assumed times; Apple's own times \
+     are not published";
 
 /// Where an operation would run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -125,10 +126,7 @@ pub fn split(
     function: Option<&str>,
     chip: &'static Chip,
 ) -> Result<Vec<Split>, CheckError> {
-    // Names the function that is not there.
-    check(program, function, chip)?;
-    let chosen = program.functions.iter().filter(|f| function.is_none_or(|name| f.name == name));
-    Ok(chosen.map(|function| of_function(function, chip)).collect())
+    Ok(chosen(program, function)?.into_iter().map(|function| of_function(function, chip)).collect())
 }
 
 /// What is known of one operation.

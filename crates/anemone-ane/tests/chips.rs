@@ -81,3 +81,16 @@ fn winograd_begins_with_the_m5() {
     assert_eq!(of("M3"), Convolution::Unknown);
     assert!(Chip::named("M3").unwrap().unknown().contains(&"arithmetic of convolutions"));
 }
+
+/// Measured throughput of sixteen 3x3 convolutions of 256 channels (ANEForge) against the peak: below it, and not by far.
+#[test]
+fn peaks_lie_above_what_was_measured() {
+    for (name, measured, winograd) in
+        [("M1 Max", 9.60, 1.0), ("M4", 16.13, 1.0), ("M4 Max", 16.99, 1.0), ("M5 Pro", 24.33, 1.5)]
+    {
+        let peak = Chip::named(name).unwrap().peak().value.unwrap() * winograd;
+        let share = measured / peak;
+        assert!((0.75..1.0).contains(&share), "{name}: {share}");
+    }
+    assert_eq!(Chip::named("A11").unwrap().peak().value, None);
+}

@@ -15,8 +15,17 @@ use proptest::prelude::*;
 /// One choice of an op and of what it works on.
 type Choice = (usize, usize, usize, i32);
 
-const SHAPES: [&[usize]; 7] =
-    [&[1, 8, 16, 16], &[2, 3, 1, 5], &[1, 20000], &[7], &[1, 2, 3, 4, 5], &[4, 64], &[1, 1, 40, 70]];
+const SHAPES: [&[usize]; 9] = [
+    &[1, 8, 16, 16],
+    &[2, 3, 1, 5],
+    &[1, 20000],
+    &[7],
+    &[1, 2, 3, 4, 5],
+    &[4, 64],
+    &[1, 1, 40, 70],
+    &[0, 3],
+    &[2, 1, 70000],
+];
 
 /// Builds what fits and leaves out what does not.
 fn random(shape: usize, dtype: DataType, choices: &[Choice]) -> Verified {
@@ -163,7 +172,7 @@ fn all_chips() -> impl Iterator<Item = &'static Chip> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
 
     #[test]
     fn any_program_gets_an_answer_and_rewriting_ends(

@@ -209,3 +209,77 @@ fn passing_an_input_through_is_told() {
     let text = "(tensor<fp16, [4]> x) { tensor<fp16, [4]> y = relu(x = x); } -> (y, x);";
     assert!(has(&report(&common::parse(text), "M4"), "passthrough"));
 }
+
+/// Rules that no program can break while the tables are what they are.
+const SILENT: &[&str] = &["unknown-op"];
+
+#[test]
+fn every_rule_is_broken_by_some_program() {
+    let mut programs: Vec<Verified> =
+        CASES.iter().map(|case| case.program(case.hit, DataType::Fp16)).collect();
+    programs.extend(mil::Op::all().map(|op| common::program_of(op.declaration().name)));
+    programs.push(common::function(DataType::Fp32, |f, x, z| f.add(x, z)).unwrap());
+    programs.push(
+        common::function(DataType::Fp32, |f, x, _| {
+            let y = f.cast(x, DataType::Fp16)?;
+            f.unary("relu", y)
+        })
+        .unwrap(),
+    );
+    programs.push(common::parse("(tensor<fp16, [4]> x) { tensor<fp16, [4]> y = relu(x = x); } -> (y, x);"));
+    programs
+        .push(common::parse("(tensor<fp16, [0, 4]> x) { tensor<fp16, [0, 4]> y = relu(x = x); } -> (y);"));
+    let open = "(tensor<fp16, [1, ?]> x) { tensor<fp16, [1, ?]> y = relu(x = x); } -> (y);";
+    programs.push(common::parse(open));
+    let built = |body: &dyn Fn(&mut FunctionBuilder) -> Result<mil::ValueId, mil::BuildError>| {
+        let mut f = FunctionBuilder::new("main", Opset::Ios18);
+        let y = body(&mut f).unwrap();
+        verified(Program::single(f.finish(&[y]).unwrap()))
+    };
+    let splat = |shape: &[usize]| Constant::splat(&TensorType::fp16(shape), 0.5).unwrap();
+    programs.push(built(&|f| {
+        let x = f.input("x", TensorType::fp16([1, 32000, 1, 4]))?;
+        f.op("conv").arg("x", x).constant("weight", splat(&[2, 32000, 1, 1])).one()
+    }));
+    programs.push(built(&|f| {
+        let x = f.input("x", TensorType::fp16([1, 8, 4, 4]))?;
+        f.op("upsample_nearest_neighbor")
+            .arg("x", x)
+            .int("scale_factor_height", 4)
+            .int("scale_factor_width", 4)
+            .one()
+    }));
+    programs.push(built(&|f| {
+        let x = f.input("x", TensorType::fp16([8, 4096]))?;
+        f.reduce("reduce_sum", x, &[1], true)
+    }));
+    programs.push(built(&|f| {
+        let x = f.input("x", TensorType::fp16([16, 32]))?;
+        let data = Constant::packed(DataType::Int4, [32, 32], &[1; 1024]).unwrap();
+        let w = f
+            .op("constexpr_blockwise_shift_scale")
+            .constant("data", data)
+            .constant("scale", splat(&[32, 1]))
+            .one()?;
+        f.matmul(x, w, false, false)
+    }));
+    programs.push(built(&|f| {
+        let x = f.input("x", TensorType::fp16([4]))?;
+        let w = f.op("constexpr_lut_to_dense");
+        let w = w.constant("indices", Constant::packed(DataType::Uint2, [8], &[1; 8]).unwrap());
+        let w = w.constant("lut", splat(&[1, 4, 2])).int("vector_axis", 0).one()?;
+        let w = f.reshape(w, &[4, 4])?;
+        f.add(x, w)
+    }));
+    let mut seen: Vec<&str> = Vec::new();
+    for chip in CHIPS {
+        for program in &programs {
+            seen.extend(check(program, None, chip).unwrap().findings.iter().map(|finding| finding.rule));
+        }
+    }
+    // Too large a program to be built here; it has a test of its own.
+    seen.push("program-size");
+    let silent: Vec<_> =
+        rules().map(|rule| rule.id).filter(|id| !seen.contains(id) && !SILENT.contains(id)).collect();
+    assert!(silent.is_empty(), "no program breaks {silent:?}");
+}

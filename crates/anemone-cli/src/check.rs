@@ -29,22 +29,18 @@ pub(crate) fn check(args: &CheckArgs, out: &mut Output) -> Result<(), CliError> 
     let chips = chips(&args.chips)?;
     let opened = program::open(&args.model)?;
     let function = args.function.as_deref();
-    let mut answers = Vec::with_capacity(chips.len());
+    let mut answers: Vec<Answer> = Vec::with_capacity(chips.len());
     for chip in chips {
         crate::interrupt::check()?;
-        let report = examine(&opened.program, function, chip)
-            .map_err(|error| CliError::usage(error.to_string(), "one of these, or no --function"))?;
-        let legalized = match report.findings.iter().any(|finding| finding.fixable) {
-            true => {
-                let (program, _) =
-                    legalize(&opened.program, chip).map_err(|error| CliError::failed(error.to_string()))?;
-                examine(&program, function, chip).ok().map(|report| report.verdict)
+        let answer = match answers.iter().find(|answer| alike(answer.chip, chip)) {
+            // Rules know architectures and families, not chips.
+            Some(same) => {
+                let report = Report { chip: chip.name, target: chip.target, ..same.report.clone() };
+                Answer { chip, report, legalized: same.legalized, splits: same.splits.clone() }
             }
-            false => None,
+            None => answer(&opened, function, chip)?,
         };
-        let splits = placement::split(&opened.program, function, chip)
-            .map_err(|error| CliError::failed(error.to_string()))?;
-        answers.push(Answer { chip, report, legalized, splits });
+        answers.push(answer);
     }
     let refusing: Vec<&str> = answers
         .iter()
@@ -68,6 +64,30 @@ pub(crate) fn check(args: &CheckArgs, out: &mut Output) -> Result<(), CliError> 
         }
         _ => Err(CliError::failed(format!("{}: does not run whole on {}", opened.name, refusing.join(", ")))),
     }
+}
+
+/// Whether all that is known tells two chips alike: old ones are named in what is said of them.
+fn alike(a: &'static Chip, b: &'static Chip) -> bool {
+    let (one, other) = (a.target(), b.target());
+    one.family.limits().is_some()
+        && (one.architecture, one.family, one.clock.value)
+            == (other.architecture, other.family, other.clock.value)
+}
+
+fn answer(opened: &program::Opened, function: Option<&str>, chip: &'static Chip) -> Result<Answer, CliError> {
+    let report = examine(&opened.program, function, chip)
+        .map_err(|error| CliError::usage(error.to_string(), "one of these, or no --function"))?;
+    let legalized = match report.findings.iter().any(|finding| finding.fixable) {
+        true => {
+            let (program, _) =
+                legalize(&opened.program, chip).map_err(|error| CliError::failed(error.to_string()))?;
+            examine(&program, function, chip).ok().map(|report| report.verdict)
+        }
+        false => None,
+    };
+    let splits = placement::split(&opened.program, function, chip)
+        .map_err(|error| CliError::failed(error.to_string()))?;
+    Ok(Answer { chip, report, legalized, splits })
 }
 
 /// The chips asked for; all that take MIL by default.

@@ -3,7 +3,7 @@
 use crate::args::ChipsArgs;
 use crate::error::CliError;
 use crate::output::{Output, wrap};
-use anemone::ane::chips::{CHIPS, Chip, PROCESS};
+use anemone::ane::chips::{CHIPS, Chip, ENGINE, PROCESS};
 use anemone::ane::facts::{Conflict, Figure};
 use serde_json::json;
 
@@ -21,7 +21,7 @@ pub(crate) fn chips(args: &ChipsArgs, out: &mut Output) -> Result<(), CliError> 
     };
     for chip in &chosen {
         out.json(&json!({
-            "chip": chip, "target": chip.target(), "limits": chip.family().limits(), "process": PROCESS,
+            "chip": chip, "target": chip.target(), "limits": chip.family().limits(), "process": PROCESS, "engine": ENGINE,
             "unknown": chip.unknown(),
         }))?;
     }

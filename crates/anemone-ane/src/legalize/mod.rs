@@ -148,7 +148,7 @@ fn round(
 /// The rewrite that a chip asks for at an operation.
 fn wanted(site: &Site<'_>) -> Option<&'static Rewrite> {
     let op = site.op.name();
-    if site.is_constant_work() || site.is_border_cast() {
+    if site.is_constant_work() || site.is_border_cast() || is_empty(site) {
         return None;
     }
     rewrites()
@@ -169,12 +169,21 @@ fn asked(rewrite: &Rewrite, site: &Site<'_>) -> bool {
     })
 }
 
+/// Whether an operation works on tensors without elements, of which reshapes make nothing.
+fn is_empty(site: &Site<'_>) -> bool {
+    let operation = site.op.operation;
+    operation
+        .uses()
+        .chain(operation.outputs.iter().copied())
+        .any(|id| site.op.function.shape(id).contains(&0))
+}
+
 /// The rule of ops that the engine does not have.
 const UNSUPPORTED: &str = "unsupported-op";
 
 /// Whether a rewrite answers this rule at this operation.
 pub(crate) fn fixes(rule: &str, site: &Site<'_>) -> bool {
-    if !site.graph.is_static() {
+    if !site.graph.is_static() || is_empty(site) {
         return false;
     }
     if rule == "concat-of-width-slices" {

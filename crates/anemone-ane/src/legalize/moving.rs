@@ -88,7 +88,7 @@ fn shape(values: &[usize]) -> Vec<i32> {
 }
 
 /// Positions `begin..begin + count` along one axis.
-fn along(
+pub(super) fn along(
     f: &mut FunctionBuilder,
     x: ValueId,
     axis: usize,

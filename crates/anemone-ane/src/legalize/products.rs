@@ -1,9 +1,11 @@
 //! Rewrites of attention, products, sums and normalizations.
 
+use super::moving::along;
 use super::pointwise::required;
 use super::rewriter::again;
 use super::{Context, Rewrite, UNSUPPORTED};
 use crate::rules::Site;
+use mil::ops::linear::{MatmulGeometry, matmul_geometry};
 use mil::ops::normalization::normalized_axes;
 use mil::{BuildError, Constant, DataType, FunctionBuilder, Operation, TensorType, ValueId};
 
@@ -47,6 +49,25 @@ pub(super) static REWRITES: &[Rewrite] = &[
         into: AFFINE,
         possible: trailing,
         apply: affine,
+    },
+    Rewrite {
+        rule: "contraction",
+        ops: &["matmul"],
+        into: "products of parts, added",
+        possible: |site| {
+            let most = site.graph.limits.contraction.count().unwrap_or(0);
+            let few = |sizes: MatmulGeometry| most > 0 && sizes.k.div_ceil(most) <= MOST;
+            matmul_geometry(&site.op).is_ok_and(few) && site.op.output(0).dtype.is_float()
+        },
+        apply: parts,
+    },
+    Rewrite {
+        rule: "epsilon-type",
+        ops: &["layer_norm", "instance_norm", "batch_norm", "l2_norm"],
+        into: "epsilon in the type of the values",
+        // Too small a number would become 0.
+        possible: |site| site.op.float("epsilon").is_ok_and(|epsilon| epsilon == 0.0 || epsilon >= 1e-7),
+        apply: epsilon,
     },
     Rewrite {
         rule: "linear-rank",
@@ -144,6 +165,41 @@ fn affine(f: &mut FunctionBuilder, operation: &Operation, _: &Context) -> Result
         value = f.op(op).arg("x", value).arg("y", by).one()?;
     }
     Ok(vec![f.reshape(value, &shape)?])
+}
+
+/// Most parts that a sum is cut into.
+const MOST: usize = 64;
+
+/// A product whose sums are cut into parts of equal length, as far as that goes.
+fn parts(f: &mut FunctionBuilder, operation: &Operation, context: &Context) -> Results {
+    let (x, y) = (required(f, operation, "x")?, required(f, operation, "y")?);
+    let fault = |_| BuildError::Missing { op: "matmul", name: None, param: "y" };
+    let sizes = matmul_geometry(&f.function().view(operation)).map_err(fault)?;
+    let most = context.limits.contraction.count().unwrap_or(sizes.k).max(1);
+    let length = sizes.k.div_ceil(sizes.k.div_ceil(most).max(1)).max(1);
+    let axis = |f: &FunctionBuilder, id: ValueId, last: bool| {
+        let rank = f.shape(id).len();
+        if last || rank == 1 { rank - 1 } else { rank - 2 }
+    };
+    let (x_axis, y_axis) = (axis(f, x, !sizes.transpose_x), axis(f, y, sizes.transpose_y));
+    let mut sum: Option<ValueId> = None;
+    for begin in (0..sizes.k).step_by(length) {
+        let count = length.min(sizes.k - begin);
+        let (x, y) = (along(f, x, x_axis, begin, count)?, along(f, y, y_axis, begin, count)?);
+        let product = f.matmul(x, y, sizes.transpose_x, sizes.transpose_y)?;
+        sum = Some(match sum {
+            Some(sum) => f.add(sum, product)?,
+            None => product,
+        });
+    }
+    sum.map(|sum| vec![sum]).ok_or(BuildError::Missing { op: "matmul", name: None, param: "x" })
+}
+
+fn epsilon(f: &mut FunctionBuilder, operation: &Operation, _: &Context) -> Results {
+    let x = required(f, operation, "x")?;
+    let epsilon = f.function().view(operation).float("epsilon").unwrap_or(0.0);
+    let epsilon = f.float(f.dtype(x), epsilon);
+    again(f, operation, &[("epsilon", Some(epsilon))])
 }
 
 fn linear(f: &mut FunctionBuilder, operation: &Operation, _: &Context) -> Results {

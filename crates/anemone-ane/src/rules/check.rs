@@ -123,26 +123,32 @@ impl Report {
     }
 }
 
+/// The functions that are meant: all, or the one of this name.
+pub(crate) fn chosen<'p>(
+    program: &'p Verified,
+    function: Option<&str>,
+) -> Result<Vec<&'p Function>, CheckError> {
+    let Some(name) = function else { return Ok(program.functions.iter().collect()) };
+    match program.function(name) {
+        Some(function) => Ok(vec![function]),
+        None => Err(CheckError::Function {
+            found: name.to_string(),
+            known: program
+                .functions
+                .iter()
+                .map(|function| function.name.as_str())
+                .collect::<Vec<_>>()
+                .join(", "),
+        }),
+    }
+}
+
 /// Holds a program, or one function of it, against everything that is known of a chip.
 ///
 /// # Errors
 /// When there is no such function.
 pub fn check(program: &Verified, function: Option<&str>, chip: &'static Chip) -> Result<Report, CheckError> {
-    let chosen: Vec<&Function> =
-        match function {
-            None => program.functions.iter().collect(),
-            Some(name) => vec![program.function(name).ok_or_else(|| {
-                CheckError::Function {
-                    found: name.to_string(),
-                    known: program
-                        .functions
-                        .iter()
-                        .map(|function| function.name.as_str())
-                        .collect::<Vec<_>>()
-                        .join(", "),
-                }
-            })?],
-        };
+    let chosen = chosen(program, function)?;
     let (mut findings, mut functions) = (Vec::new(), Vec::new());
     for function in chosen {
         let mut checker = Checker { function, chip, found: BTreeMap::new() };

@@ -72,6 +72,22 @@ pub(super) static RULES: &[Rule] = &[
         cite: Cite::of(&crate::facts::COREMLTOOLS, "issues about compression"),
     }]),
     Rule::on(
+        "int4-blocks",
+        &["constexpr_blockwise_shift_scale"],
+        Severity::Risk,
+        Scope::only(&["H16", "H18G"]),
+        Cite::of(&M6_STUDY, "weight formats, macOS 27"),
+        |site| {
+            let dtype = site.op.dtype("data").ok()?;
+            matches!(dtype, mil::DataType::Int4 | mil::DataType::Uint4).then(|| Hit::new(dtype.name()))
+        },
+    )
+    .says(
+        "4 bits with scales in blocks fail to compile for the engine",
+        "8 bits",
+        "a table of 16 values, or 8 bits in blocks",
+    ),
+    Rule::on(
         "vector-palette",
         &["constexpr_lut_to_dense"],
         Severity::Risk,

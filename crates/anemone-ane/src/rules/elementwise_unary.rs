@@ -97,7 +97,7 @@ pub(super) static RULES: &[Rule] = &[
         "root-of-reduction",
         &["sqrt", "rsqrt"],
         Severity::Risk,
-        Scope::only(&["H16", "H13"]),
+        Scope::only(&["H16"]),
         Cite::of(&RUSTANE, "M4"),
         |site| {
             let x = site.op.value("x")?;

@@ -26,7 +26,8 @@ pub(super) static RULES: &[Rule] = &[
         site.is_border_cast().then(|| Hit::new("fp32 at the border"))
     })
     .says(
-        "Core ML converts fp32 at the border outside of the engine; programs that are given to the engine directly must take fp16",
+        "Core ML converts fp32 at the border outside of the engine; programs that are given to the engine \
+         directly must take fp16",
         "fp16 inputs and outputs",
         "`anemone export --io fp16`",
     )
@@ -46,7 +47,8 @@ pub(super) static RULES: &[Rule] = &[
         },
     )
     .says(
-        "the engine computes in fp16: Core ML runs fp32 operations on the GPU or CPU, and the engine's compiler refuses them",
+        "the engine computes in fp16: Core ML runs fp32 operations on the GPU or CPU, and the engine's compiler \
+         refuses them",
         "fp16",
         "export in fp16 (`anemone export`), or lower the program with the pass `to_fp16`",
     )
@@ -86,7 +88,8 @@ pub(super) static RULES: &[Rule] = &[
         Scope::EVERYWHERE,
         PREFLIGHT,
         |site| {
-            let (rank, most) = (site.shape("x").len().max(site.shape("y").len()), site.graph.limits.matrix_rank.count()?);
+            let rank = site.shape("x").len().max(site.shape("y").len());
+            let most = site.graph.limits.matrix_rank.count()?;
             (rank > most && site.graph.limits.rank.count().is_some_and(|limit| rank <= limit))
                 .then(|| Hit::over(format!("rank {rank}"), format!("at most {most}")))
         },
@@ -106,7 +109,8 @@ pub(super) static RULES: &[Rule] = &[
         }])
         .of_values(dimension),
     Rule::on("constant-work", &[], Severity::Note, Scope::EVERYWHERE, NOWHERE, |site| {
-        (site.is_constant_work() && site.op.operation.op.family != mil::Family::Constexpr).then(|| Hit::new("constants"))
+        let plain = site.op.operation.op.family != mil::Family::Constexpr;
+        (site.is_constant_work() && plain).then(|| Hit::new("constants"))
     })
     .says(
         "operations on constants alone are left to Apple's compiler, which may or may not fold them",
@@ -129,6 +133,17 @@ pub(super) static RULES: &[Rule] = &[
         "mask with -30000 in place of minus infinity",
     )
     .once(),
+    Rule::on("empty-tensor", &[], Severity::Unknown, Scope::EVERYWHERE, NOWHERE, |_| None)
+        .says(
+            "no source says what the engine does with tensors without elements",
+            "one element",
+            "leave the empty part out",
+        )
+        .graded(Grade::Unknown)
+        .of_values(|site| {
+            site.shape().contains(&0).then(|| Hit::new(format!("{}", site.graph.function.shape(site.id))))
+        })
+        .once(),
     Rule::on("passthrough", &[], Severity::Refused, Scope::EVERYWHERE, Cite::of(&ANEFORGE, "walls"), |_| None)
         .says("an output that is an input crashes the compiler", "an output that is computed", "multiply by 1")
         .of_values(|site| {
@@ -186,14 +201,15 @@ fn dimension(site: &ValueSite<'_>) -> Option<Hit> {
 }
 
 fn infinite(site: &Site<'_>) -> Option<Hit> {
-    if site.is_constant_work() || site.op.operation.op.family == mil::Family::Constexpr {
+    if site.is_constant_work() || !super::range::blends(site.op.operation) {
         return None;
     }
     let infinite = site.op.operands().any(|(_, id)| {
-        site.op.function.constant(id).is_some_and(|constant| {
-            constant.ty().shape.count() <= 1 << 20
-                && constant.to_f32().is_some_and(|values| values.iter().any(|value| value.is_infinite()))
-        })
+        let small = |constant: &mil::Constant| {
+            constant.ty().dtype.is_float() && constant.ty().shape.count() <= super::range::MOST
+        };
+        // Bounds of a constant are those of its elements.
+        site.op.function.constant(id).is_some_and(small) && site.graph.range(id).magnitude().is_infinite()
     });
     infinite.then(|| Hit::new("a constant with infinities"))
 }

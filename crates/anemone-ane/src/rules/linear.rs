@@ -52,10 +52,14 @@ pub(super) static RULES: &[Rule] = &[
         Scope::seen(&["H17"]),
         Cite::of(&ANEFORGE, "#115, item 3, open"),
         |site| {
-            let product = |param: &str| site.op.value(param).and_then(|id| site.graph.definition(id)).filter(|op| op.op.name == "matmul");
+            let product = |param: &str| {
+                let definition = site.op.value(param).and_then(|id| site.graph.definition(id));
+                definition.filter(|op| op.op.name == "matmul")
+            };
             let turned = |op: &mil::Operation| op.uses().any(|id| site.graph.defined_by(id) == Some("transpose"));
             let inner = product("x").or_else(|| product("y"))?;
-            (turned(inner) && turned(site.op.operation)).then(|| Hit::new("a product of transposed operands, of such a product"))
+            (turned(inner) && turned(site.op.operation))
+                .then(|| Hit::new("a product of transposed operands, of such a product"))
         },
     )
     .says(

@@ -32,8 +32,8 @@ mod tensor_operation;
 pub(crate) mod tensor_transformation;
 mod transformers;
 
-pub(crate) use check::refuses;
 pub use check::{BASIS, CheckError, Finding, FunctionSummary, Report, Verdict, check};
+pub(crate) use check::{chosen, refuses};
 pub use declare::{Elsewhere, Entry, Holds, OpRule, Placement, Rule, Scope, Severity, Test};
 pub use range::Range;
 pub use site::{Graph, Hit, Site, ValueSite};

@@ -27,7 +27,11 @@ pub(super) static RULES: &[Rule] = &[
         Cite::of(&ANEFORGE, "preflight: normalizations are held to their inner extent"),
         extent,
     )
-    .says("inside, what is normalized together is one axis, which is too long", "", "normalize in more groups, or by reductions axis by axis")
+    .says(
+        "inside, what is normalized together is one axis, which is too long",
+        "",
+        "normalize in more groups, or by reductions axis by axis",
+    )
     .graded(Grade::Derived),
     Rule::on(
         "layer-norm-affine",
@@ -56,6 +60,22 @@ pub(super) static RULES: &[Rule] = &[
         "multiply and add after the normalization",
     ),
     Rule::on(
+        "epsilon-type",
+        &["layer_norm", "instance_norm", "batch_norm", "l2_norm"],
+        Severity::Risk,
+        Scope::EVERYWHERE,
+        Cite::of(&RUSTANE, "luengnat's list: invalid program"),
+        |site| {
+            let (x, epsilon) = (site.op.dtype("x").ok()?, site.op.constant("epsilon")?.ty().dtype);
+            (x != epsilon).then(|| Hit::new(format!("epsilon of {epsilon} for values of {x}")))
+        },
+    )
+    .says(
+        "an epsilon of another type than the values was refused",
+        "the type of the values",
+        "give epsilon in the type of `x`",
+    ),
+    Rule::on(
         "lrn-channels",
         &["local_response_norm"],
         Severity::Refused,
@@ -66,7 +86,11 @@ pub(super) static RULES: &[Rule] = &[
             (channels >= 16 && channels != mil::UNKNOWN).then(|| Hit::new(format!("{channels} channels")))
         },
     )
-    .says("local_response_norm of 16 channels and more does not compile", "fewer than 16", "square, avg_pool across channels, pow, real_div"),
+    .says(
+        "local_response_norm of 16 channels and more does not compile",
+        "fewer than 16",
+        "square, avg_pool across channels, pow, real_div",
+    ),
 ];
 
 fn extent(site: &Site<'_>) -> Option<Hit> {

@@ -30,16 +30,31 @@ impl Range {
     }
 }
 
+/// Whether an operation mixes elements of its operands as they are.
+pub(super) fn blends(operation: &Operation) -> bool {
+    operation.op.family == mil::Family::ElementwiseBinary
+        || matches!(operation.op.declaration().name, "select" | "concat" | "stack")
+}
+
+/// Constants of so few elements are always looked through.
+const FEW: usize = 1 << 12;
 /// Constants of more elements are not looked through: their bounds are seldom what a rule turns on.
-const MOST: usize = 1 << 16;
+pub(super) const MOST: usize = 1 << 20;
 
 /// The bounds of every value.
 pub(super) fn ranges(function: &Function, operations: &[&Operation]) -> Vec<Range> {
+    // Weights are not looked through: no rule turns on their bounds.
+    let mut looked_at = vec![false; function.values.len()];
+    let blends = operations.iter().filter(|operation| blends(operation));
+    blends.flat_map(|operation| operation.uses()).for_each(|id| looked_at[id.index()] = true);
     let mut ranges: Vec<Range> = function
         .values
         .iter()
-        .map(|value| match &value.def {
-            mil::Def::Const(constant) => of_constant(constant),
+        .zip(looked_at)
+        .map(|(value, looked_at)| match &value.def {
+            mil::Def::Const(constant) if looked_at || constant.ty().shape.count() <= FEW => {
+                of_constant(constant)
+            }
             _ => of_type(value.ty.tensor().dtype),
         })
         .collect();
@@ -75,7 +90,8 @@ fn of_constant(constant: &mil::Constant) -> Range {
             true => Range::ANY,
             false => Range::new(range.low.min(value), range.high.max(value)),
         });
-        if range.low > range.high { Range::ANY } else { range }
+        // Of no elements all is true.
+        if range.low > range.high { Range::new(0.0, 0.0) } else { range }
     };
     match (constant.to_f32(), constant.to_i64()) {
         (Some(values), _) => fold(&mut values.iter().map(|&value| f64::from(value))),

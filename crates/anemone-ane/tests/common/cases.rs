@@ -328,6 +328,17 @@ pub(crate) const CASES: &[Case] = &[
     )
     .fixed(),
     case(
+        "epsilon-type",
+        "M4",
+        |f, x, _| {
+            let other = if f.dtype(x) == DataType::Fp16 { DataType::Fp32 } else { DataType::Fp16 };
+            let call = f.op("layer_norm").arg("x", x).ints("axes", &[-1]);
+            call.constant("epsilon", Constant::float(other, 0.015625)).one()
+        },
+        |f, x, _| f.op("layer_norm").arg("x", x).ints("axes", &[-1]).float("epsilon", 0.015625).one(),
+    )
+    .fixed(),
+    case(
         "layer-norm-wide",
         "M5 Pro",
         |f, x, _| affine(f, x, 10240),
@@ -462,7 +473,22 @@ pub(crate) const CASES: &[Case] = &[
         },
     )
     .of(&[1, 20000])
-    .not_on("M4"),
+    .not_on("M4")
+    .fixed(),
+    case(
+        "contraction",
+        "M4",
+        |f, x, z| {
+            let (x, z) = (f.reshape(x, &[40000, 1])?, f.reshape(z, &[40000, 1])?);
+            f.matmul(x, z, true, false)
+        },
+        |f, x, z| {
+            let (x, z) = (f.reshape(x, &[2, 20000])?, f.reshape(z, &[2, 20000])?);
+            f.matmul(x, z, false, true)
+        },
+    )
+    .of(&[2, 20000])
+    .fixed(),
     case(
         "linear-rank",
         "M1",
