@@ -8,10 +8,13 @@ use anemone_ane::cost::calibration::judge::{self, Errors, ROUNDS};
 use anemone_ane::cost::calibration::rows::{self, Observation};
 use anemone_ane::cost::calibration::{estimate_row, programs, roofline};
 use anemone_ane::cost::graph::{Assumptions, FunctionWork};
-use anemone_ane::cost::params::FACTS;
+use anemone_ane::cost::model::Rates;
+use anemone_ane::cost::params::{Deviations, FACTS, Globals};
 use anemone_ane::cost::{Estimate, EstimateOptions, Path, Provenance, estimate};
 use mil::text::parse;
-use mil::{Arg, Def, Function, Op, Operation, Opset, TensorType, Type, Value, ValueId, Verified, verify};
+use mil::{
+    Arg, Def, Function, Op, Operation, Opset, TensorType, Type, UNKNOWN, Value, ValueId, Verified, verify,
+};
 use std::sync::LazyLock;
 
 static ROWS: LazyLock<Vec<Observation>> = LazyLock::new(|| {
@@ -111,15 +114,27 @@ fn compressed_weights_stream_as_measured() {
 #[test]
 fn every_op_has_a_finite_cost() {
     let mut seen = 0;
+    let globals = Globals::from_slice(&[]);
+    let chips = FACTS.iter().map(|facts| Rates::new(&globals, facts, &Deviations::from_slice(&[])));
+    let chips: Vec<Rates> = chips.collect();
+    let huge = vec![1 << 20, 1 << 20, 1 << 20];
     for op in Op::all() {
         seen += 1;
-        for shape in [vec![2, 8, 16, 16], vec![4, 32], vec![], vec![1 << 20, 1 << 20, 1 << 20]] {
+        for shape in
+            [vec![2, 8, 16, 16], vec![4, 32], vec![], vec![0, 8, 4, 4], vec![2, UNKNOWN, 8, 8], huge.clone()]
+        {
             let function = any(op, &shape);
             let work = FunctionWork::new(&function, Assumptions { loop_turns: 4, unknown_dim: 16 });
-            let flops = work.flops();
-            assert!(flops.is_finite(), "{}", op.declaration().name);
-            let load = work.load();
-            assert!(load.parts.iter().all(|part| part.bytes().is_finite() && part.count.is_finite()));
+            assert!(work.flops().is_finite(), "{}", op.declaration().name);
+            for rates in &chips {
+                let time = rates.call(&work.load(), Path::Direct, true);
+                let total = time.total();
+                assert!(
+                    total.is_finite() && total >= time.floor && time.floor > 0.0,
+                    "{}",
+                    op.declaration().name
+                );
+            }
         }
     }
     assert!(seen >= 160, "{seen} ops");

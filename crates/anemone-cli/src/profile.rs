@@ -9,7 +9,7 @@ use crate::estimate::{BASIS, digits, function, lines, options};
 use crate::output::Output;
 use crate::program;
 use anemone::ane::chips::Chip;
-use anemone::ane::cost::{Bound, Estimate, OpCost, estimate};
+use anemone::ane::cost::{Bound, Estimate, MAX_OPS, MAX_WEIGHTS, OpCost, estimate};
 use serde_json::json;
 use std::path::Path;
 
@@ -125,6 +125,12 @@ fn print(found: &Estimate, top: usize, out: &mut Output) -> Result<(), CliError>
     }
     for note in &found.notes {
         lines(&format!("Note: {note}."), out)?;
+    }
+    if found.weight_bytes > MAX_WEIGHTS || found.ops.len() > MAX_OPS {
+        lines(
+            "Note: profiled as one program, though it is more than one holds: `anemone estimate` splits it.",
+            out,
+        )?;
     }
     lines(&format!("This is {BASIS}."), out)
 }

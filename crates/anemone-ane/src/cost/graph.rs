@@ -89,6 +89,9 @@ impl FunctionWork {
         if function.values.iter().any(|value| !value.ty.is_static()) {
             notes.push(format!("unknown dimensions taken as {}", assume.unknown_dim));
         }
+        if computes_fp32(function, &ports) {
+            notes.push("operations in fp32 counted as fp16, in which the engine computes".to_string());
+        }
         let mut work = FunctionWork {
             ops,
             port_bytes: 0.0,
@@ -170,6 +173,14 @@ fn ports(function: &Function) -> Vec<bool> {
         }
     }
     ports
+}
+
+/// Whether anything but what crosses a port is computed in `fp32`.
+fn computes_fp32(function: &Function, ports: &[bool]) -> bool {
+    let values = function.body.ops.iter().flat_map(|operation| operation.outputs.iter().copied());
+    values
+        .filter(|value| !ports.get(value.index()).copied().unwrap_or(false))
+        .any(|value| function.ty(value).as_tensor().is_some_and(|tensor| tensor.dtype == DataType::Fp32))
 }
 
 /// What a fused operation gives to a port, its producer writes there.

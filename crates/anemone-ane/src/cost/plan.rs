@@ -113,7 +113,8 @@ pub fn plan(
             let mut plan = one(program, whole, ops, reasons);
             plan.fits = false;
             plan.notes.push(
-                "the function cannot be cut: a state is written in one part and read in another".to_string(),
+                "the function cannot be cut between its operations, for what passes there cannot be an input"
+                    .to_string(),
             );
             return Ok(plan);
         };

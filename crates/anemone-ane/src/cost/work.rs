@@ -1,6 +1,6 @@
 //! What one MIL operation asks of the engine: multiplications, elements, bytes.
 //!
-//! The table by op family is [`of_operation`]: products (convolution, linear) are counted as rows × depth × columns, everything
+//! The table by op family is `of_operation`: products (convolution, linear) are counted as rows × depth × columns, everything
 //! else as elements read and written, times the passes that the engine makes over them. An op without a rule of its own is counted
 //! by the bytes that it moves, so every op has a finite cost.
 

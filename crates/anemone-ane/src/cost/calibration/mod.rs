@@ -11,7 +11,6 @@ pub mod rows;
 pub use net::ProgramError;
 
 use super::estimate::{EstimateOptions, committed_host_step, of_work, work};
-use super::params::FACTS;
 use rows::{Observation, Row};
 
 /// What the committed model says of a published row.
@@ -27,10 +26,10 @@ pub struct RowEstimate {
 /// added.
 ///
 /// # Errors
-/// When the program of the row is not of the published language.
+/// When the program of the row is not of the published language, or nothing is known of its chip.
 pub fn estimate_row(row: &Row) -> Result<RowEstimate, ProgramError> {
     let case = programs::build(&row.program)?;
-    let chip = fit::facts(&row.chip).unwrap_or(FACTS[0]);
+    let chip = fit::facts(&row.chip).ok_or_else(|| ProgramError::Chip(row.chip.clone()))?;
     let options = EstimateOptions {
         host_copy: Observation::copies(row, case.host.is_some()),
         path: Observation::route(row),

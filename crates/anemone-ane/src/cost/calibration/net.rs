@@ -28,6 +28,9 @@ pub enum ProgramError {
     /// Not one of the language.
     #[error("`{0}` is not an op or model of the published programs")]
     Unknown(String),
+    /// Not one of [`FACTS`](crate::cost::params::FACTS).
+    #[error("nothing is known of a chip `{0}`; rows name chips as `anemone chips` lists them")]
+    Chip(String),
     /// Not JSON.
     #[error("the program is not JSON: {0}")]
     Json(#[from] serde_json::Error),
