@@ -1,0 +1,78 @@
+//! The engine's numbers and simulated engines, by the real binary.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that goes wrong")]
+
+mod common;
+
+use common::{refused, succeed};
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn the_error_of_every_operation_is_told() {
+    let dir = TempDir::new().unwrap();
+    let text = succeed(dir.path(), &["check", "cifar", "--numerics"]);
+    for part in
+        ["M1 (h13)", "M5 (h17)", "output logits: error", "conv", "exact", "nothing was run on a device"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let both =
+        lines(&succeed(dir.path(), &["check", "cifar", "--numerics", "--chips", "m1,m2,m5", "--json"]));
+    // M1 and M2 differ in slices alone, but they are two generations.
+    assert_eq!(both.len(), 3);
+    for one in &both {
+        let (before, after) = (&one["scaled"]["before"][0]["error"], &one["scaled"]["after"][0]["error"]);
+        assert!(after.as_f64().unwrap() <= before.as_f64().unwrap(), "{before} {after}");
+        let ops = one["audit"]["ops"].as_array().unwrap();
+        let error = |op: &str| {
+            ops.iter().filter(|it| it["op"] == op).map(|it| it["alone"].as_f64().unwrap()).fold(0.0, f64::max)
+        };
+        assert!(error("conv") > 1e-4 && error("conv") < 1e-2, "{ops:?}");
+        assert_eq!(error("relu"), 0.0);
+    }
+    assert_ne!(both[0]["audit"]["outputs"], both[2]["audit"]["outputs"]);
+    refused(dir.path(), &["check", "cifar", "--numerics", "--chips", "a12"], 2, "A12");
+    refused(dir.path(), &["check", "cifar", "--numerics", "--function", "other"], 2, "other");
+    refused(dir.path(), &["check", "cifar", "--numerics", "--input", "none.npz"], 1, "none.npz");
+    refused(dir.path(), &["check", "cifar", "--input", "x.npz"], 2, "--numerics");
+}
+
+#[test]
+fn runs_on_simulated_engines_are_compared() {
+    let dir = TempDir::new().unwrap();
+    let tiny =
+        ["mlp", "--examples", "40", "--width", "8", "--batch", "4", "--eval-batches", "1", "--steps", "4"];
+    let with = |more: &[&'static str]| [&["simulate"], &tiny[..], more].concat();
+    let text = succeed(dir.path(), &with(&["--chips", "m1,m4max"]));
+    for part in ["fp32", "fp16, IEEE", "M1", "M4 Max", "a step there", "nothing ran on a device"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let events = lines(&succeed(dir.path(), &with(&["--chips", "m1", "--json"])));
+    let runs: Vec<_> = events.iter().filter(|event| event["event"] == "run").collect();
+    assert_eq!(runs.len(), 3);
+    assert!(runs.iter().all(|run| run["losses"].as_array().unwrap().len() == 4));
+    assert_eq!(runs[2]["simulated"]["calls"], 4);
+    assert!(runs[2]["simulated"]["seconds"].as_f64().unwrap() > 0.0 && runs[0]["simulated"].is_null());
+    let end = events.last().unwrap();
+    assert_eq!(end["drifts"].as_array().unwrap().len(), 3);
+    assert!(std::fs::read_dir(dir.path()).unwrap().next().is_none(), "nothing is written");
+    refused(dir.path(), &with(&["--chips", "m99"]), 2, "m99");
+    refused(dir.path(), &with(&["--dtype", "fp32"]), 2, "fp32");
+    refused(dir.path(), &with(&["--out", "runs"]), 2, "--out");
+}
+
+#[test]
+fn a_run_may_be_made_on_a_simulated_engine() {
+    let dir = TempDir::new().unwrap();
+    let tiny = ["train", "mlp", "--examples", "40", "--width", "8", "--batch", "4", "--eval-batches", "1"];
+    let args = [&tiny[..], &["--steps", "3", "--dtype", "fp16", "--device", "simulated:m5", "--out", "run"]]
+        .concat();
+    let text = succeed(dir.path(), &args);
+    assert!(text.contains("on the engine of M5") && text.contains("simulated by the CPU"), "{text}");
+    refused(dir.path(), &["train", "mlp", "--device", "simulated:m99"], 2, "simulated:CHIP");
+}
