@@ -18,8 +18,8 @@ Examples:
   anemone run model.mlpackage --input in.npz        a Core ML model, anywhere
   anemone inspect model.mlpackage                   what it is made of
   anemone export runs/cifar -o s.mlpackage          a Core ML package of it
-  anemone check s.mlpackage --chips m1,m4           would the Neural Engine run it
-  anemone estimate s.mlpackage --chips m1,m4        how fast, and for how much energy
+  anemone check s.mlpackage --chips m1,m4           would the engine run it
+  anemone estimate s.mlpackage --chips m1,m4        how fast, for what energy
   anemone simulate cifar --chips m1,m5              how training drifts there
 
 Each command's --help has more.
@@ -91,7 +91,7 @@ Examples:
 /// Below the options of `anemone inspect`.
 pub(crate) const INSPECT_EXAMPLES: &str = "\
 Examples:
-  anemone inspect model.mlpackage              features, ops, the largest weights
+  anemone inspect model.mlpackage              features, ops, largest weights
   anemone inspect model.mlpackage --mil        its program as MIL text
   anemone inspect model.mlmodelc --json | jq .weights";
 
@@ -104,9 +104,9 @@ Examples:
 /// Below the options of `anemone check`.
 pub(crate) const CHECK_EXAMPLES: &str = "\
 Examples:
-  anemone check stories110m                    on every chip that takes such programs
-  anemone check model.mlpackage --chips m1,m4  exit code 1 if one of them refuses
-  anemone check runs/cifar --notes             as `anemone export` would deploy it
+  anemone check stories110m                    on every chip with such programs
+  anemone check model.mlpackage --chips m1,m4  exit code 1 if one refuses
+  anemone check runs/cifar --notes             as it would be exported
   anemone check runs/cifar --numerics --chips m1,m5
                                                the engine's error, by operation
   anemone check kernel.mil --chips h13g --json | jq '.chips[].report.findings'
@@ -116,9 +116,9 @@ Predicted from published facts: nothing is compiled or run on a device. A model 
 /// Below the options of `anemone estimate`.
 pub(crate) const ESTIMATE_EXAMPLES: &str = "\
 Examples:
-  anemone estimate stories110m                 on every chip that takes such programs
+  anemone estimate stories110m                 on every chip with such programs
   anemone estimate model.mlpackage --chips m1,m4 --host-copy
-  anemone estimate runs/cifar --json | jq '.chips[] | [.chip, .plan.latency_ms.mid]'
+  anemone estimate runs/cifar --json | jq '.chips[].plan.latency_ms.mid'
 
 What one program cannot hold is split, and the split is in the figures. Estimated from published timings; how well, says docs/cost-model.md.";
 
@@ -133,7 +133,7 @@ Examples:
 pub(crate) const CHIPS_EXAMPLES: &str = "\
 Examples:
   anemone chips
-  anemone chips m4 h17s                        everything, with sources and conflicts
+  anemone chips m4 h17s                        all, with sources and conflicts
   anemone chips m1max --json | jq .limits";
 
 /// Below the options of `anemone diff`.
@@ -190,9 +190,26 @@ converted where nothing is lost but precision. Flexible shapes are bound to thos
 
 #[cfg(test)]
 mod tests {
-    use super::{EVAL_EXAMPLES, EXAMPLES, GENERATE_EXAMPLES};
+    use super::*;
     use crate::args::Cli;
     use clap::{CommandFactory, Parser};
+
+    const ALL: &[&str] = &[
+        EXAMPLES,
+        SIMULATE_EXAMPLES,
+        GENERATE_EXAMPLES,
+        EVAL_EXAMPLES,
+        INSPECT_EXAMPLES,
+        VERIFY_EXAMPLES,
+        CHECK_EXAMPLES,
+        ESTIMATE_EXAMPLES,
+        PROFILE_EXAMPLES,
+        CHIPS_EXAMPLES,
+        DIFF_EXAMPLES,
+        CONVERT_EXAMPLES,
+        EXPORT_EXAMPLES,
+        RUN_EXAMPLES,
+    ];
 
     /// The words of a command line with double quotes, up to a pipe or to the explanation after two spaces.
     fn words(example: &str) -> Vec<String> {
@@ -208,7 +225,7 @@ mod tests {
     fn every_example_is_a_command() {
         let train = super::train();
         let mut count = 0;
-        for text in [EXAMPLES, GENERATE_EXAMPLES, EVAL_EXAMPLES, &train] {
+        for text in ALL.iter().copied().chain([train.as_str()]) {
             for example in text.lines().filter_map(|line| line.strip_prefix("  anemone ")) {
                 let words = words(&format!("anemone {example}"));
                 assert!(Cli::try_parse_from(&words).is_ok(), "{words:?}");
@@ -221,8 +238,7 @@ mod tests {
     #[test]
     fn help_fits_a_terminal() {
         let train = super::train();
-        for line in [EXAMPLES, GENERATE_EXAMPLES, EVAL_EXAMPLES, &train].iter().flat_map(|text| text.lines())
-        {
+        for line in ALL.iter().copied().chain([train.as_str()]).flat_map(str::lines) {
             // Paragraphs are wrapped by clap; what is indented is laid out by hand.
             assert!(
                 !line.starts_with("  ") || line.starts_with("  Warm-up") || line.chars().count() <= 80,
