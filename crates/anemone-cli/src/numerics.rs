@@ -26,7 +26,7 @@ const SHOWN: usize = 12;
 /// Seed of inputs that nobody gave.
 const SEED: u64 = 0;
 /// What every answer rests on.
-const BASIS: &str = "computed with a model of the engine's arithmetic that was fitted to published errors; nothing was run on a device";
+const BASIS: &str = "Computed with a model of the engine's arithmetic that was fitted to published errors; nothing was run on a device";
 
 /// Runs the command.
 pub(crate) fn numerics(args: &CheckArgs, out: &mut Output) -> Result<(), CliError> {
@@ -169,8 +169,8 @@ fn print(
                 infinite(after.overflows)
             );
         }
-        for part in wrap(&line, 96) {
-            out.result(&part)?;
+        for part in wrap(&line, 94) {
+            out.result(&format!("  {part}"))?;
         }
     }
     ops.sort_by(|a, b| {
