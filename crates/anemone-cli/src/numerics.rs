@@ -156,7 +156,7 @@ fn print(
     for (before, after) in audit.outputs.iter().zip(&scaled.after) {
         let infinite = |count: usize| if count > 0 { format!(", {count} overflows") } else { String::new() };
         let mut line = format!(
-            "  output {}: error {}{}",
+            "output {}: error {}{}",
             before.name,
             percent(before.error),
             infinite(before.overflows)
