@@ -211,6 +211,8 @@ def main():
     parser.add_argument("--keep", help="a folder to leave the packages in")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
+    # Runs are made in a folder of their own.
+    arguments.anemone = os.path.abspath(arguments.anemone)
     failed = 0
     with tempfile.TemporaryDirectory() as work:
         work = pathlib.Path(arguments.keep or work).resolve()

@@ -6,9 +6,11 @@
 mod common;
 
 use anemone_ane::chips::{BARE, CHIPS, Chip};
+use anemone_ane::cost::{EstimateOptions, estimate_parts};
 use anemone_ane::legalize::legalize;
 use anemone_ane::placement::{Device, split};
 use anemone_ane::rules::{Severity, Verdict, check};
+use anemone_ane::simulated::Stages;
 use mil::{Constant, DataType, FunctionBuilder, Opset, Program, TensorType, ValueId, Verified};
 use proptest::prelude::*;
 
@@ -206,6 +208,21 @@ proptest! {
         for part in split(&program, None, chip).unwrap() {
             let all: usize = [Device::Engine, Device::GpuOrCpu, Device::Cpu].into_iter().map(|device| part.on(device)).sum();
             prop_assert!(all <= f.body.ops.len());
+        }
+        // Split between engine and host, every operation is on one side at most, and each part has a price.
+        let stages = Stages::new(f, chip);
+        let mut placed: Vec<usize> = stages.parts().iter().flatten().copied().collect();
+        prop_assert_eq!(placed.len(), stages.on_engine());
+        prop_assert!(placed.len() + stages.on_host() <= f.body.ops.len());
+        placed.sort_unstable();
+        placed.dedup();
+        prop_assert_eq!(placed.len(), stages.on_engine());
+        if before.verdict != Verdict::Refused {
+            prop_assert_eq!(stages.on_host(), 0);
+        }
+        for part in estimate_parts(f, stages.parts(), chip, &EstimateOptions::default()) {
+            let latency = part.latency_ms;
+            prop_assert!(0.0 < latency.low && latency.low <= latency.mid && latency.high.is_finite(), "{latency:?}");
         }
     }
 }
