@@ -155,12 +155,8 @@ fn print(
     ))?;
     for (before, after) in audit.outputs.iter().zip(&scaled.after) {
         let infinite = |count: usize| if count > 0 { format!(", {count} overflows") } else { String::new() };
-        let mut line = format!(
-            "output {}: error {}{}",
-            before.name,
-            percent(before.error),
-            infinite(before.overflows)
-        );
+        let mut line =
+            format!("output {}: error {}{}", before.name, percent(before.error), infinite(before.overflows));
         if !scaled.ops.is_empty() {
             line += &format!(
                 "; with {} products scaled {}{}",

@@ -206,7 +206,8 @@ fn table(runs: &[Run], out: &mut Output) -> Result<(), CliError> {
     out.paragraph(
         "`to …` is how far the training losses are from another run's, on average over the steps. `a step there` and its energy are \
          estimates for the operations that the engine takes; the rest (fp32: optimizer, loss) is left to the host and is \
-         not in it. The arithmetic is a model of the engine's, fitted to published figures; nothing ran on a device.",
+         not in it. Weights that train are operands, and for those the engine is taken not to use Winograd's algorithm, so generations differ \
+         little here; deployed, they do (`anemone check --numerics`). The arithmetic is a model of the engine's, fitted to published figures; nothing ran on a device.",
     )?;
     for run in runs {
         if let Some(meter) = &run.meter {
