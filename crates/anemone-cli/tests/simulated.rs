@@ -49,6 +49,8 @@ fn runs_on_simulated_engines_are_compared() {
         ["mlp", "--examples", "40", "--width", "8", "--batch", "4", "--eval-batches", "1", "--steps", "4"];
     let with = |more: &[&'static str]| [&["simulate"], &tiny[..], more].concat();
     let text = succeed(dir.path(), &with(&["--chips", "m1,m4max"]));
+    // Paragraphs are wrapped.
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     for part in ["fp32", "fp16, IEEE", "M1", "M4 Max", "a step there", "nothing ran on a device"] {
         assert!(text.contains(part), "{part}: {text}");
     }
