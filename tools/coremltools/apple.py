@@ -30,7 +30,7 @@ UNDEFINED = "without validation indices that are out of range are undefined, and
 
 # Tests whose expectation Anemone does not follow, each with its reason.
 KNOWN = {
-    "iOS15/test_tensor_operation.py::TestFill::test_builder_to_backend_symbolic": "a tensor of which not even the number of "
+    "iOS14/test_tensor_operation.py::TestFill::test_builder_to_backend_symbolic": "a tensor of which not even the number of "
     "dimensions is known is refused by the reader",
     **{f"iOS17/test_scatter_gather.py::{op}::test_ios17_invalid_indices": UNDEFINED for op in ("TestScatter", "TestScatterAlongAxis", "TestScatterNd")},
     "iOS15/test_image_resizing.py::TestCropResize::test_builder_to_backend_smoke": "a box outside the image in normalized coordinates, "
