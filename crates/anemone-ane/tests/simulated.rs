@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use anemone_ane::chips::{CHIPS, Chip};
+use anemone_ane::chips::{CHIPS, Chip, Convolution};
 use anemone_ane::cost::{EstimateOptions, Path, estimate};
 use anemone_ane::simulated::{HostWork, SimulatedEngine, SimulatedOptions, Stages, generation};
 use anemone_cpu::{AneGeneration, CpuBackend, Numerics};
@@ -130,7 +130,15 @@ fn every_chip_that_takes_mil_is_simulated() {
         let built =
             SimulatedEngine::new(chip, SimulatedOptions { threads: 1, ..SimulatedOptions::default() });
         match (generation(chip), chip.family().limits()) {
-            (Some(_), Some(_)) => assert!(built.is_ok(), "{}", chip.name),
+            (Some(generation), Some(_)) => {
+                assert!(built.is_ok(), "{}", chip.name);
+                let winograd = match chip.convolution {
+                    Convolution::Direct => false,
+                    Convolution::Winograd => true,
+                    Convolution::Unknown => continue,
+                };
+                assert_eq!(generation.has_winograd(), winograd, "{}", chip.name);
+            }
             (None, None) => {
                 let error = built.err().unwrap().to_string();
                 assert!(error.contains(chip.name) && error.contains("cannot be simulated"), "{error}");

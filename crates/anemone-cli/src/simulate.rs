@@ -43,7 +43,7 @@ pub(crate) fn simulate(args: &mut SimulateArgs, out: &mut Output) -> Result<(), 
             "leave --out out",
         ));
     }
-    let mut train = TrainArgs {
+    let train = TrainArgs {
         task: Some(args.task),
         resume: None,
         fresh: std::mem::take(&mut args.fresh),
@@ -54,7 +54,6 @@ pub(crate) fn simulate(args: &mut SimulateArgs, out: &mut Output) -> Result<(), 
         quiet: args.quiet,
     };
     let plan = Plan::new(args.task, &train)?;
-    train.fresh.dtype = None;
     out.say(&format!("data     {}", plan.data.describe()))?;
     let tokenizer = source::new_tokenizer(&plan.data, plan.tokenizer.as_deref(), plan.vocab)?;
     let vocab_size = tokenizer.as_ref().map_or(plan.model.vocab_size(), Tokenizer::vocab_size);

@@ -18,7 +18,7 @@ pub use conv_affine::merge_conv_affine;
 pub use flexible::{FlexibleError, flexible};
 pub use opset::lowest_opset;
 pub use precision::{PrecisionOptions, io_to_fp16, to_fp16};
-pub use rewrite::compact;
+pub use rewrite::{compact, remove_dead};
 pub use selects::fill_selects;
 pub use simplify::simplify;
 pub use states::{StatePassError, freeze, states_to_io};

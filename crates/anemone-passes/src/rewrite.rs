@@ -57,7 +57,7 @@ pub(crate) fn replaced(mut operation: Operation, replacements: &Replacements) ->
 }
 
 /// Removes operations whose outputs nothing uses and that write no state.
-pub(crate) fn remove_dead(function: &mut Function) {
+pub fn remove_dead(function: &mut Function) {
     let mut live = vec![false; function.values.len()];
     for &output in &function.body.outputs {
         live[output.index()] = true;

@@ -1,6 +1,6 @@
 //! A function being rewritten, operation by operation.
 
-use mil::{Arg, BuildError, Constant, DataType, Effect, Function, FunctionBuilder, Operation, ValueId};
+use mil::{Arg, BuildError, Constant, DataType, Function, FunctionBuilder, Operation, ValueId};
 
 /// A function under construction beside the one that it replaces. Values of the old one keep their numbers until the end.
 pub(super) struct Rewriter {
@@ -76,7 +76,7 @@ impl Rewriter {
             outputs.push(new);
         }
         let mut function = self.builder.finish(&outputs)?;
-        remove_dead(&mut function);
+        anemone_passes::remove_dead(&mut function);
         Ok(anemone_passes::compact(&function))
     }
 }
@@ -87,25 +87,6 @@ pub(super) fn times_one(f: &mut FunctionBuilder, x: ValueId) -> Result<ValueId, 
         DataType::Fp16 | DataType::Fp32 | DataType::Int32 => f.mul(x, 1.0),
         _ => f.op("identity").arg("x", x).one(),
     }
-}
-
-/// Removes operations whose results nothing uses and that write no state.
-fn remove_dead(function: &mut Function) {
-    let mut live = vec![false; function.values.len()];
-    for &output in &function.body.outputs {
-        live[output.index()] = true;
-    }
-    let mut kept = Vec::with_capacity(function.body.ops.len());
-    for operation in std::mem::take(&mut function.body.ops).into_iter().rev() {
-        let needed = operation.op.effect == Effect::Write
-            || operation.outputs.iter().any(|output| live[output.index()]);
-        if needed {
-            operation.uses().for_each(|id| live[id.index()] = true);
-            kept.push(operation);
-        }
-    }
-    kept.reverse();
-    function.body.ops = kept;
 }
 
 /// A call of the same op with the same arguments but for those of these parameters.

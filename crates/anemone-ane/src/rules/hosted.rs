@@ -58,11 +58,7 @@ pub fn hosted(function: &Function, chip: &'static Chip) -> Vec<Option<Hosted>> {
         }
     }
     for site in graph.value_sites() {
-        let Some(definition) = graph.definition(site.id) else { continue };
-        let Some(at) = graph.operations.iter().position(|operation| std::ptr::eq(*operation, definition))
-        else {
-            continue;
-        };
+        let Some(at) = graph.defined_at(site.id) else { continue };
         if hosted[owners[at]].is_some() {
             continue;
         }
@@ -79,7 +75,7 @@ pub fn hosted(function: &Function, chip: &'static Chip) -> Vec<Option<Hosted>> {
         });
         hosted[owners[at]] = refused.map(|(rule, hit)| Hosted {
             rule: rule.id,
-            op: definition.op.declaration().name,
+            op: graph.operations[at].op.declaration().name,
             value: function.display_name(site.id),
             why: format!("{}: {}", rule.summary, hit.found),
         });

@@ -106,6 +106,11 @@ impl<'a> Graph<'a> {
         self.is_static
     }
 
+    /// Position in [`Graph::operations`] of the operation that defines a value.
+    pub(super) fn defined_at(&self, id: ValueId) -> Option<usize> {
+        self.definitions[id.index()]
+    }
+
     /// The operation that defines a value.
     pub fn definition(&self, id: ValueId) -> Option<&'a Operation> {
         self.definitions[id.index()].map(|at| self.operations[at])

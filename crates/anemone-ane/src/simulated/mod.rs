@@ -11,7 +11,7 @@ mod stages;
 
 pub use stages::Stages;
 
-use crate::chips::{Chip, Convolution};
+use crate::chips::Chip;
 use crate::cost::{EstimateOptions, estimate_parts};
 use anemone_cpu::{AneGeneration, CpuBackend, Numerics, specialize};
 use anemone_runtime::{Backend, CompileError, CompileOptions, Executable, Meter};
@@ -119,20 +119,15 @@ impl SimulatedEngine {
 /// The arithmetic of a chip's engine, as far as it is known; `None` where no MIL program reaches it.
 pub fn generation(chip: &Chip) -> Option<AneGeneration> {
     chip.family().limits()?;
-    let generation = match chip.target.get(..3) {
-        Some("h13" | "m11") => AneGeneration::H13,
-        Some("h14") => AneGeneration::H14,
-        Some("h15") => AneGeneration::H15,
-        Some("h16") => AneGeneration::H16,
-        Some("h17" | "h18" | "h19" | "m12") => AneGeneration::H17,
-        _ if chip.target == "t1" => AneGeneration::H13,
-        _ => return None,
-    };
-    debug_assert!(
-        chip.convolution == Convolution::Unknown
-            || generation.has_winograd() == (chip.convolution == Convolution::Winograd)
-    );
-    Some(generation)
+    match chip.target.get(..3) {
+        Some("h13" | "m11") => Some(AneGeneration::H13),
+        Some("h14") => Some(AneGeneration::H14),
+        Some("h15") => Some(AneGeneration::H15),
+        Some("h16") => Some(AneGeneration::H16),
+        Some("h17" | "h18" | "h19" | "m12") => Some(AneGeneration::H17),
+        _ if chip.target == "t1" => Some(AneGeneration::H13),
+        _ => None,
+    }
 }
 
 impl Backend for SimulatedEngine {
