@@ -56,25 +56,38 @@ pub(crate) fn show(
 
 /// Rows about what a simulated device would have spent.
 pub(crate) fn meter_rows(meter: &Meter) -> [(&'static str, String); 2] {
-    let per_call = if meter.calls == 0 { 0.0 } else { meter.seconds / meter.calls as f64 };
+    let time = |seconds: f64| {
+        if seconds < 1.0 { format!("{:.3} ms", seconds * 1e3) } else { duration(seconds) }
+    };
+    let energy = match meter.millijoules {
+        small if small < 1e3 => format!("{small:.2} mJ"),
+        large => format!("{:.2} J", large / 1e3),
+    };
+    let each = match meter.calls {
+        0 | 1 => String::new(),
+        calls => format!("; {} a call", time(meter.seconds / calls as f64)),
+    };
+    let count =
+        |count: u64, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
     [
         (
             "estimate",
             format!(
-                "{} on the engine of {} ({} to {}), {:.3} J; {:.3} ms a call",
-                duration(meter.seconds),
+                "{} on the engine of {} ({} to {}), {energy}{each}",
+                time(meter.seconds),
                 meter.device,
-                duration(meter.seconds_low),
-                duration(meter.seconds_high),
-                meter.millijoules / 1e3,
-                per_call * 1e3,
+                time(meter.seconds_low),
+                time(meter.seconds_high),
             ),
         ),
         (
             "",
             format!(
-                "{} calls, {} dispatches; of the operations {} on the engine, {} on the host, whose time is not in it",
-                meter.calls, meter.dispatches, meter.on_device, meter.on_host
+                "{}, {}; {} on the engine, {} on the host, whose time is not in it",
+                count(meter.calls, "call", "calls"),
+                count(meter.dispatches, "dispatch", "dispatches"),
+                count(meter.on_device, "operation", "operations"),
+                meter.on_host
             ),
         ),
     ]
