@@ -17,14 +17,14 @@ use std::path::{Path, PathBuf};
 /// What proves ops that no golden file can hold: blocks, lists, strings, results as long as the data make them.
 const PROOFS: &[(&str, &str)] = &[
     ("classify", "`anemone/tests/model.rs`"),
-    ("cond", "`anemone-cpu/tests/interpret.rs`"),
+    ("cond", BLOCKS_AND_LISTS),
     ("conv_quantized", "`anemone-cpu/tests/compressed.rs`"),
     ("coreml_update_state", "`anemone-cpu/tests/states.rs`"),
-    ("list_gather", "`anemone-cpu/tests/interpret.rs`"),
+    ("list_gather", BLOCKS_AND_LISTS),
     ("list_length", "`anemone-cpu/tests/interpret.rs`"),
-    ("list_read", "`anemone-cpu/tests/interpret.rs`"),
-    ("list_scatter", "`anemone-cpu/tests/interpret.rs`"),
-    ("list_write", "`anemone-cpu/tests/interpret.rs`"),
+    ("list_read", BLOCKS_AND_LISTS),
+    ("list_scatter", BLOCKS_AND_LISTS),
+    ("list_write", BLOCKS_AND_LISTS),
     ("make_list", "`anemone-cpu/tests/interpret.rs`"),
     ("non_maximum_suppression", "`anemone-cpu` unit tests (`kernels/tensor_operation/suppression.rs`)"),
     ("non_zero", "`anemone-cpu/tests/interpret.rs`"),
@@ -34,8 +34,11 @@ const PROOFS: &[(&str, &str)] = &[
     ("random_uniform", "`anemone-cpu` unit tests (`kernels/random.rs`)"),
     ("read_state", "`anemone-cpu/tests/states.rs`"),
     ("reshape_like", "`mil/tests/ops`; a view"),
-    ("while_loop", "`anemone-cpu/tests/interpret.rs`"),
+    ("while_loop", BLOCKS_AND_LISTS),
 ];
+
+const BLOCKS_AND_LISTS: &str =
+    "`anemone-cpu/tests/interpret.rs`; gradients by PyTorch: `golden_control_flow.rs`";
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -118,7 +121,6 @@ fn differentiated(op: Op) -> String {
     match rule(op) {
         Rule::Vjp(_) => "yes".into(),
         Rule::NoGradient(reason) => format!("none: {reason}"),
-        Rule::Refused(reason) => format!("no: {reason}"),
         Rule::Missing => String::new(),
     }
 }

@@ -129,12 +129,12 @@ impl FunctionBuilder {
     }
 
     /// A block for an operation with nested blocks ([`OpBuilder::block`]): `body` adds its operations and returns its
-    /// outputs. What it defines is seen in the block only.
-    pub fn block(
+    /// outputs. What it defines is seen in the block only. An error of `body` is returned as it is.
+    pub fn block<E>(
         &mut self,
         inputs: &[Type],
-        body: impl FnOnce(&mut FunctionBuilder, &[ValueId]) -> Result<Vec<ValueId>, BuildError>,
-    ) -> Result<Block, BuildError> {
+        body: impl FnOnce(&mut FunctionBuilder, &[ValueId]) -> Result<Vec<ValueId>, E>,
+    ) -> Result<Block, E> {
         let define = |ty: &Type| Value { name: None, ty: ty.clone(), def: Def::Input };
         let inputs: Vec<ValueId> = inputs.iter().map(|ty| self.function.add_value(define(ty))).collect();
         let outside = std::mem::take(&mut self.function.body.ops);
@@ -165,7 +165,7 @@ impl FunctionBuilder {
     ) -> Result<Vec<ValueId>, BuildError> {
         let known = |id: &ValueId| self.function.values.get(id.index()).map(|value| value.ty.clone());
         let types: Vec<Type> = vars.iter().filter_map(known).collect();
-        let condition = self.block(&types, |f, vars| Ok(vec![condition(f, vars)?]))?;
+        let condition = self.block(&types, |f, vars| condition(f, vars).map(|go| vec![go]))?;
         let body = self.block(&types, body)?;
         self.op("while_loop").args("loop_vars", vars).block(condition).block(body).many()
     }

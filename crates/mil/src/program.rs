@@ -2,6 +2,7 @@
 
 use crate::{BuildError, Constant, DataType, Family, Op, OpView, Opset, Shape, TensorType, Type};
 use smallvec::SmallVec;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// Index of a [`Value`] in its function's arena.
@@ -114,6 +115,21 @@ impl Operation {
     /// Every value that the operation uses directly, constants included, in parameter order.
     pub fn uses(&self) -> impl Iterator<Item = ValueId> {
         self.args.iter().flat_map(|arg| arg.values().iter().copied())
+    }
+
+    /// Every value that the operation or an operation in its blocks uses: values from outside of the blocks, and those
+    /// that the blocks define and use themselves.
+    pub fn uses_within(&self) -> BTreeSet<ValueId> {
+        fn collect(operation: &Operation, used: &mut BTreeSet<ValueId>) {
+            used.extend(operation.uses());
+            for block in &operation.blocks {
+                block.ops.iter().for_each(|inner| collect(inner, used));
+                used.extend(&block.outputs);
+            }
+        }
+        let mut used = BTreeSet::new();
+        collect(self, &mut used);
+        used
     }
 }
 

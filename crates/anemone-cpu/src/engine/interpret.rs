@@ -89,23 +89,13 @@ fn address(operation: &Operation) -> usize {
     std::ptr::from_ref(operation) as usize
 }
 
-/// Everything an operation uses, in its blocks too.
-fn uses(operation: &Operation, used: &mut BTreeSet<ValueId>) {
-    used.extend(operation.uses());
-    for block in &operation.blocks {
-        block.ops.iter().for_each(|inner| uses(inner, used));
-        used.extend(&block.outputs);
-    }
-}
-
 /// Notes after which operation each value that a block defines is of no use any more.
 fn find_last_uses(block: &Block, last_uses: &mut HashMap<usize, Vec<ValueId>>) {
     let mut needed: BTreeSet<ValueId> = block.outputs.iter().copied().collect();
     let defined: BTreeSet<ValueId> =
         block.ops.iter().flat_map(|operation| operation.outputs.iter().copied()).collect();
     for operation in block.ops.iter().rev() {
-        let mut used = BTreeSet::new();
-        uses(operation, &mut used);
+        let mut used = operation.uses_within();
         used.extend(&operation.outputs);
         let done = used.into_iter().filter(|id| defined.contains(id) && needed.insert(*id)).collect();
         last_uses.insert(address(operation), done);

@@ -1,7 +1,7 @@
 //! What a rule sees: the operation, the cotangents of its outputs, and where to put those of its arguments.
 
-use super::shapes;
 use super::sweep::Cotangents;
+use super::{AutodiffError, shapes};
 use mil::{BuildError, DataType, FunctionBuilder, InferError, OpView, Operation, Shape, ValueId};
 use thiserror::Error;
 
@@ -18,6 +18,9 @@ pub enum RuleError {
     /// The op is used in a way that the rule does not cover.
     #[error("{0}")]
     Unsupported(String),
+    /// An operation in a block could not be differentiated.
+    #[error("in a block of it, {0}")]
+    InBlock(Box<AutodiffError>),
     /// A rule made a gradient of another shape than its value has.
     #[error(
         "a gradient of shape {found} was made for a value of shape {expected}; this is a fault of the rule"
@@ -172,6 +175,11 @@ impl<'a> Gradient<'a> {
         let dtype = self.dtype(value);
         let gradient = self.f.cast(gradient, dtype)?;
         Ok(self.cotangents.add(self.f, value, gradient)?)
+    }
+
+    /// The cotangent of a value so far, which is forgotten: to be given again with more.
+    pub(super) fn take(&mut self, value: ValueId) -> Result<Option<ValueId>, RuleError> {
+        Ok(self.cotangents.take(self.f, value)?)
     }
 
     /// The scalar 0 in the element type of `like`.

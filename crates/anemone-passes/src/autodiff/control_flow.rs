@@ -1,22 +1,28 @@
-//! Choice between values. Blocks and lists are refused: their functions are not static, and gradients are made of operations
-//! whose shapes are known.
+//! Choice, loops and lists.
+//!
+//! What a block computed cannot be seen outside of it, so the backward block computes it once more and goes back from
+//! there: no value of a branch or a turn has to be kept for it. A loop keeps the variables that each turn began with.
 
-use super::Rule::{self, Refused, Vjp};
+mod choice;
+mod lists;
+mod record;
+mod repeat;
+mod replay;
+
+use super::Rule::{self, NoGradient, Vjp};
 use super::context::{Done, Gradient};
-
-const BLOCKS: &str = "functions with blocks are refused; unroll, or use `select`";
-const LISTS: &str = "functions with lists are refused; use `stack` and `gather`";
+pub(super) use lists::{add as add_lists, zeros_like};
 
 pub(super) static RULES: &[(&str, Rule)] = &[
-    ("cond", Refused(BLOCKS)),
-    ("list_gather", Refused(LISTS)),
-    ("list_length", Refused(LISTS)),
-    ("list_read", Refused(LISTS)),
-    ("list_scatter", Refused(LISTS)),
-    ("list_write", Refused(LISTS)),
-    ("make_list", Refused(LISTS)),
+    ("cond", Vjp(choice::cond)),
+    ("list_gather", Vjp(lists::gather)),
+    ("list_length", NoGradient("a number of elements is an integer")),
+    ("list_read", Vjp(lists::read)),
+    ("list_scatter", Vjp(lists::scatter)),
+    ("list_write", Vjp(lists::write)),
+    ("make_list", NoGradient("its elements are zeros")),
     ("select", Vjp(select)),
-    ("while_loop", Refused(BLOCKS)),
+    ("while_loop", Vjp(repeat::while_loop)),
 ];
 
 fn select(g: &mut Gradient<'_>) -> Done {

@@ -18,10 +18,15 @@
 //! * **States.** The gradient by a state is the gradient by what `read_state` returned. A state read after it was
 //!   written in the same function passes its gradient on to the value written.
 //!
+//! * **Blocks compute again.** What a branch of `cond` or a turn of `while_loop` computed cannot be seen outside of it, so
+//!   its gradient is a block that computes it once more and goes back from there. A loop first runs again to record what
+//!   each turn began with. Blocks that would not do the same twice (states, unseeded random numbers) are an error.
+//!
 //! At kinks the derivative is PyTorch's: `relu` and `abs` have slope 0 at 0, `clip` has slope 0 at its bounds, ties of
 //! `maximum` share half and half, ties of `reduce_max` share evenly, `max_pool` takes the first.
 
 mod activation;
+mod activity;
 mod constexpr;
 mod context;
 mod control_flow;
@@ -63,8 +68,6 @@ pub enum Rule {
     Vjp(Vjp),
     /// The derivative is zero or there is none to speak of, for the reason told: gradients stop here.
     NoGradient(&'static str),
-    /// Functions with this op are not differentiated, for the reason told: that is an error.
-    Refused(&'static str),
     /// The op has a derivative, but no rule yet: differentiating through it is an error.
     Missing,
 }
@@ -120,6 +123,19 @@ pub enum AutodiffError {
         /// Its first output.
         value: String,
     },
+    /// An operation on the way has an operand or result of which a dimension is not known.
+    #[error(
+        "gradient of op `{op}`: value `{value}` is {ty}, of which a dimension is not known; bind flexible inputs to a shape \
+         first, and keep shapes the same from turn to turn of a loop"
+    )]
+    UnknownShape {
+        /// The op.
+        op: &'static str,
+        /// The value.
+        value: String,
+        /// Its type.
+        ty: Box<Type>,
+    },
     /// A rule could not be applied.
     #[error("gradient of op `{op}` (value `{value}`): {source}")]
     Rule {
@@ -132,7 +148,7 @@ pub enum AutodiffError {
     },
     /// The loss is not a float scalar.
     #[error(
-        "the loss `{value}` is {ty}, but must be a float tensor of one element; reduce it or give a starting cotangent"
+        "the loss `{value}` is {ty}, but must be a float tensor of one element and known shape; reduce it or give a starting cotangent"
     )]
     Loss {
         /// The value.
@@ -151,7 +167,7 @@ pub enum AutodiffError {
         loss: Box<Type>,
     },
     /// A value to differentiate by cannot have a gradient.
-    #[error("cannot differentiate by `{value}`, which is {ty}; only float tensors have gradients{}", read_first(.ty))]
+    #[error("cannot differentiate by `{value}`, which is {ty}; only float tensors of known shape have gradients{}", read_first(.ty))]
     Wrt {
         /// The value.
         value: String,
@@ -183,7 +199,8 @@ fn read_first(ty: &Type) -> &'static str {
 /// Appends the backward pass of `loss` to `f` and returns `d loss / d w` for every `w` of `wrt`, each with the type
 /// of its `w`. A value on which the loss does not depend gets a gradient of zeros.
 ///
-/// `loss` must be a float tensor of one element.
+/// `loss` must be a float tensor of one element. Every tensor between it and `wrt` must have a known shape; blocks and
+/// lists may lie between, and what does not is free to be of unknown shape.
 ///
 /// ```
 /// use anemone_passes::autodiff::gradients;
@@ -213,14 +230,15 @@ pub fn gradients_from(
     seed: Option<ValueId>,
     wrt: &[ValueId],
 ) -> Result<Vec<ValueId>, AutodiffError> {
-    f.function().require_static()?;
     for &id in wrt.iter().chain([&loss]).chain(seed.as_ref()) {
         if id.index() >= f.function().values.len() {
             return Err(AutodiffError::UnknownValue(id));
         }
     }
     let describe = |id: ValueId| (f.function().display_name(id), Box::new(f.ty(id).clone()));
-    let is_float = |id: ValueId| f.ty(id).as_tensor().is_some_and(|tensor| tensor.dtype.is_float());
+    let is_float = |id: ValueId| {
+        f.ty(id).as_tensor().is_some_and(|tensor| tensor.dtype.is_float() && tensor.shape.is_known())
+    };
     if !is_float(loss) || (seed.is_none() && f.function().shape(loss).count() != 1) {
         let (value, ty) = describe(loss);
         return Err(AutodiffError::Loss { value, ty });

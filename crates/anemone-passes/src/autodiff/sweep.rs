@@ -1,8 +1,9 @@
 //! The backward sweep: which values matter, in which order rules run, how contributions add up.
 
-use super::context::Gradient;
-use super::{AutodiffError, Rule, rule, shapes};
-use mil::{BuildError, Constant, Effect, Function, FunctionBuilder, Operation, ValueId};
+use super::context::{Gradient, RuleError};
+use super::control_flow::{add_lists, zeros_like};
+use super::{AutodiffError, Rule, activity, rule, shapes};
+use mil::{BuildError, Constant, Effect, Function, FunctionBuilder, Operation, Type, ValueId};
 
 /// Runs the rules from the loss back to `wrt`. The arguments have been checked.
 pub(super) fn sweep(
@@ -13,23 +14,49 @@ pub(super) fn sweep(
 ) -> Result<Vec<ValueId>, AutodiffError> {
     // Rules append to the builder while they read the operation, so the forward pass is copied first.
     let forward = f.function().body.ops.clone();
-    let carried = carried_states(&forward);
-    let active = active_values(f.function(), &forward, &carried, wrt);
+    let seed = seed.unwrap_or_else(|| one(f, loss));
+    back(f, &forward, &[(loss, seed)], wrt)
+}
+
+/// Runs the rules of a block's operations back from the `cotangents` that its outputs have. The gradients are in full
+/// shape, zeros where nothing depends on a value, so that every block for the same `wrt` gives the same types.
+pub(super) fn block(
+    f: &mut FunctionBuilder,
+    ops: &[Operation],
+    outputs: &[ValueId],
+    cotangents: &[Option<ValueId>],
+    wrt: &[ValueId],
+) -> Result<Vec<ValueId>, RuleError> {
+    let seeds: Vec<(ValueId, ValueId)> = outputs
+        .iter()
+        .zip(cotangents)
+        .filter_map(|(&output, &cotangent)| Some((output, cotangent?)))
+        .collect();
+    back(f, ops, &seeds, wrt).map_err(|error| RuleError::InBlock(Box::new(error)))
+}
+
+/// The gradients by `wrt`, where the values of `seeds` have the cotangents that are given beside them.
+fn back(
+    f: &mut FunctionBuilder,
+    forward: &[Operation],
+    seeds: &[(ValueId, ValueId)],
+    wrt: &[ValueId],
+) -> Result<Vec<ValueId>, AutodiffError> {
+    let carried = carried_states(forward);
+    let active = activity::of(f.function(), forward, &carried, wrt);
     let mut cotangents = Cotangents::new(f.function().values.len());
-    if active[loss.index()] {
-        let seed = seed.unwrap_or_else(|| one(f, loss));
-        cotangents.add(f, loss, seed)?;
+    for &(value, seed) in seeds.iter().filter(|(value, _)| active[value.index()]) {
+        cotangents.add(f, value, seed)?;
     }
     for (operation, &carried) in forward.iter().zip(&carried).rev() {
         step(f, operation, carried, &active, &mut cotangents)?;
     }
     wrt.iter()
-        .map(|&id| {
-            let ty = f.function().tensor(id).clone();
-            match cotangents.total(f, id)? {
-                Some(total) => Ok(shapes::stretch(f, total, &ty.shape)?),
-                None => Ok(shapes::zeros(f, &ty)?),
-            }
+        .map(|&id| match (f.ty(id).clone(), cotangents.total(f, id)?) {
+            (Type::List(_), Some(total)) => Ok(total),
+            (Type::List(ty), None) => Ok(zeros_like(f, id, &ty)?),
+            (ty, Some(total)) => Ok(shapes::stretch(f, total, &ty.tensor().shape)?),
+            (ty, None) => Ok(shapes::zeros(f, ty.tensor())?),
         })
         .collect()
 }
@@ -55,19 +82,43 @@ fn step(
     for &output in &operation.outputs {
         outputs.push(cotangents.total(f, output)?);
     }
-    let reaches = operation.uses().chain(carried).any(|id| active[id.index()]);
-    if !reaches || outputs.iter().all(Option::is_none) {
+    let depends = match operation.blocks.as_slice() {
+        [] => operation.uses().chain(carried).any(|id| active[id.index()]),
+        _ => operation.uses_within().iter().any(|id| active[id.index()]),
+    };
+    if !depends || outputs.iter().all(Option::is_none) {
         return Ok(());
     }
     let op = operation.op.declaration().name;
     let value = || operation.outputs.first().map_or_else(String::new, |&id| f.function().display_name(id));
     match rule(operation.op) {
         Rule::NoGradient(_) => Ok(()),
-        Rule::Refused(_) | Rule::Missing => Err(AutodiffError::MissingRule { op, value: value() }),
+        Rule::Missing => Err(AutodiffError::MissingRule { op, value: value() }),
         Rule::Vjp(vjp) => {
+            require_known(f.function(), operation, &outputs)?;
             let value = value();
             let mut gradient = Gradient::new(f, operation, outputs, carried, active, cotangents);
             vjp(&mut gradient).map_err(|source| AutodiffError::Rule { op, value, source: Box::new(source) })
+        }
+    }
+}
+
+/// Rules count with shapes. Blocks may have others for what carries no gradient.
+fn require_known(
+    function: &Function,
+    operation: &Operation,
+    cotangents: &[Option<ValueId>],
+) -> Result<(), AutodiffError> {
+    let differentiated =
+        operation.outputs.iter().zip(cotangents).filter(|(_, cotangent)| cotangent.is_some());
+    let differentiated = differentiated.map(|(&id, _)| id);
+    let of_blocks = !operation.blocks.is_empty();
+    let mut values = operation.uses().filter(|_| !of_blocks).chain(differentiated);
+    match values.find(|&id| !function.shape(id).is_known()) {
+        None => Ok(()),
+        Some(id) => {
+            let (value, ty) = (function.display_name(id), Box::new(function.ty(id).clone()));
+            Err(AutodiffError::UnknownShape { op: operation.op.declaration().name, value, ty })
         }
     }
 }
@@ -90,29 +141,6 @@ fn carried_states(forward: &[Operation]) -> Vec<Option<ValueId>> {
             }
         })
         .collect()
-}
-
-/// Which values depend on a `wrt` value through float values and ops with a derivative.
-fn active_values(
-    function: &Function,
-    forward: &[Operation],
-    carried: &[Option<ValueId>],
-    wrt: &[ValueId],
-) -> Vec<bool> {
-    let mut active = vec![false; function.values.len()];
-    for id in wrt {
-        active[id.index()] = true;
-    }
-    for (operation, &carried) in forward.iter().zip(carried) {
-        let depends = operation.uses().chain(carried).any(|id| active[id.index()]);
-        if !depends || matches!(rule(operation.op), Rule::NoGradient(_)) {
-            continue;
-        }
-        for &output in &operation.outputs {
-            active[output.index()] |= function.dtype(output).is_float();
-        }
-    }
-    active
 }
 
 /// The values through which `input` is seen before it is written: for a state what `read_state` returned, for a
@@ -159,11 +187,22 @@ impl Cotangents {
             && below == level
         {
             sums.pop();
-            sum = f.add(earlier, sum)?;
+            sum = sum_of(f, value, earlier, sum)?;
             level += 1;
         }
         sums.push((level, sum));
         Ok(())
+    }
+
+    /// [`total`](Self::total), which is forgotten.
+    pub(super) fn take(
+        &mut self,
+        f: &mut FunctionBuilder,
+        value: ValueId,
+    ) -> Result<Option<ValueId>, BuildError> {
+        let total = self.total(f, value)?;
+        self.partial[value.index()].clear();
+        Ok(total)
     }
 
     /// The whole cotangent of `value`; `None` when nothing contributed.
@@ -172,8 +211,21 @@ impl Cotangents {
         while sums.len() > 1
             && let (Some((_, late)), Some((level, early))) = (sums.pop(), sums.pop())
         {
-            sums.push((level, f.add(early, late)?));
+            sums.push((level, sum_of(f, value, early, late)?));
         }
         Ok(sums.last().map(|&(_, sum)| sum))
+    }
+}
+
+/// The sum of two contributions to the cotangent of `value`.
+pub(super) fn sum_of(
+    f: &mut FunctionBuilder,
+    value: ValueId,
+    a: ValueId,
+    b: ValueId,
+) -> Result<ValueId, BuildError> {
+    match f.ty(value).clone() {
+        Type::List(ty) => add_lists(f, (value, &ty), a, b),
+        _ => f.add(a, b),
     }
 }

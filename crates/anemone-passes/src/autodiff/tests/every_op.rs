@@ -52,6 +52,23 @@ impl Maker {
         vec![self.f.reduce(op, x, &[1], true).unwrap(), dropped]
     }
 
+    /// A list that is written and read in both ways; of a fixed length for the ops of several elements.
+    fn list(&mut self, op: &str) -> Vec<ValueId> {
+        let (x, y, index) = (self.x(&[2, 3]), self.x(&[4, 2, 3]), self.ids(&[]));
+        let several = matches!(op, "list_gather" | "list_scatter");
+        let indices = self.ids(&[4]);
+        let f = &mut self.f;
+        let dims = [f.int(2), f.int(3)];
+        let make = f.op("make_list").args("elem_shape", &dims).bool("dynamic_length", !several);
+        let list = make.string("dtype", self.dtype.name()).int("init_length", 5).one().unwrap();
+        let list =
+            f.op("list_scatter").arg("ls", list).arg("indices", indices).arg("value", y).one().unwrap();
+        let list = f.op("list_write").arg("ls", list).arg("index", index).arg("value", x).one().unwrap();
+        let one = f.op("list_read").arg("ls", list).arg("index", index).one().unwrap();
+        let all = f.op("list_gather").arg("ls", list).ints("indices", &[0, 1, 1]).one().unwrap();
+        vec![one, all]
+    }
+
     fn channels(&mut self, op: &str, params: &[&str]) -> Vec<ValueId> {
         let x = self.x(&[2, 3, 4, 5]);
         let dtype = self.dtype;
@@ -300,6 +317,29 @@ const OTHERS: &[(&str, Make)] = &[
             m.f.op("scaled_dot_product_attention").arg("query", query).arg("key", key).arg("value", value);
         vec![op.arg("attn_mask", mask).one().unwrap()]
     }),
+    ("cond", |m| {
+        let (a, b) = (m.x(&[2, 3]), m.x(&[3]));
+        let pred = m.f.input("pred", TensorType::bool([])).unwrap();
+        let both = |f: &mut FunctionBuilder| Ok(vec![f.mul(a, b)?, f.unary("tanh", a)?]);
+        m.f.cond(pred, both, |_| Ok(vec![a, a])).unwrap()
+    }),
+    ("while_loop", |m| {
+        let (a, b) = (m.x(&[2, 3]), m.x(&[3]));
+        let turns = m.ids(&[]);
+        let loops = m.f.while_loop(
+            &[turns, a, a],
+            |f, vars| f.greater(vars[0], 0.0),
+            |f, vars| {
+                let product = f.mul(vars[1], b)?;
+                Ok(vec![f.sub(vars[0], 1.0)?, f.add(product, vars[2])?, vars[2]])
+            },
+        );
+        loops.unwrap()[1..].to_vec()
+    }),
+    ("list_read", |m| m.list("list_read")),
+    ("list_write", |m| m.list("list_write")),
+    ("list_gather", |m| m.list("list_gather")),
+    ("list_scatter", |m| m.list("list_scatter")),
     ("select", |m| {
         let (a, b) = (m.x(&[2, 3]), m.x(&[3]));
         let cond = m.f.greater(a, 0.0).unwrap();

@@ -174,6 +174,74 @@ fn faults_name_what_is_wrong() {
     assert!(matches!(error, AutodiffError::UnknownValue(_)), "{error}");
 }
 
+/// The error of differentiating a `cond` with `body` as its first block.
+fn refused_in_a_block(body: impl Fn(&mut FunctionBuilder, ValueId, ValueId) -> ValueId) -> String {
+    let mut f = builder();
+    let state = f.state("s", TensorType::fp32([4])).unwrap();
+    let x = f.input("x", TensorType::fp32([4])).unwrap();
+    let pred = f.input("p", TensorType::bool([])).unwrap();
+    let y = f.cond(pred, |f| Ok(vec![body(f, x, state)]), |_| Ok(vec![x])).unwrap()[0];
+    let loss = f.op("reduce_sum").arg("x", y).declared(&[TensorType::fp32([]).into()]).one().unwrap();
+    gradients(&mut f, loss, &[x]).unwrap_err().to_string()
+}
+
+#[test]
+fn blocks_that_would_not_do_the_same_again_are_refused() {
+    let error = refused_in_a_block(|f, x, state| {
+        let held = f.read_state(state).unwrap();
+        f.mul(held, x).unwrap()
+    });
+    assert!(error.contains("op `cond`") && error.contains("`read_state` in them reads a state"), "{error}");
+    let error = refused_in_a_block(|f, x, state| f.update_state(state, x).unwrap());
+    assert!(error.contains("written twice"), "{error}");
+    let drawn = |f: &mut FunctionBuilder, x: ValueId, seed: i32| {
+        let noise = f.op("random_normal").ints("shape", &[4]).int("seed", seed).one().unwrap();
+        f.mul(noise, x).unwrap()
+    };
+    let error = refused_in_a_block(|f, x, _| drawn(f, x, -1));
+    assert!(error.contains("give it one"), "{error}");
+    // With a seed the numbers are the same again; here only the shape of the other block's result is in the way.
+    let error = refused_in_a_block(|f, x, _| {
+        let product = drawn(f, x, 7);
+        f.op("concat").args("values", &[product, x]).int("axis", 0).one().unwrap()
+    });
+    assert!(error.contains("is tensor<fp32, [?]>, of which a dimension is not known"), "{error}");
+}
+
+#[test]
+fn a_fault_in_a_block_names_the_operation_in_it() {
+    let mut f = builder();
+    let x = f.input("x", TensorType::fp32([1, 2, 3, 3])).unwrap();
+    let pred = f.input("p", TensorType::bool([])).unwrap();
+    let begin = f.input("begin", TensorType::int32([4])).unwrap();
+    let cut_and_summed = |f: &mut FunctionBuilder| {
+        let unknown = TensorType::fp32([1, mil::UNKNOWN, 3, 3]);
+        let cut = f.op("slice_by_size").arg("x", x).arg("begin", begin).ints("size", &[1, -1, 3, 3]);
+        let cut = cut.declared(&[unknown.into()]).one()?;
+        let all = f.op("reduce_sum").arg("x", cut).declared(&[TensorType::fp32([]).into()]).one()?;
+        Ok(vec![all])
+    };
+    let y = f.cond(pred, cut_and_summed, |f| Ok(vec![total(f, x)])).unwrap()[0];
+    let error = gradients(&mut f, y, &[x]).unwrap_err().to_string();
+    assert!(
+        error.contains("op `cond`") && error.contains("op `reduce_sum`") && error.contains("[1, ?, 3, 3]"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_lies_beside_the_way_may_be_of_unknown_shape() {
+    let mut f = builder();
+    let x = f.input("x", TensorType::fp32([2])).unwrap();
+    let any = f.input("any", TensorType::fp32([mil::UNKNOWN])).unwrap();
+    let unknown =
+        f.op("relu").arg("x", any).declared(&[TensorType::fp32([mil::UNKNOWN]).into()]).one().unwrap();
+    let y = f.unary("exp", x).unwrap();
+    let loss = total(&mut f, y);
+    let grads = gradients(&mut f, loss, &[x]).unwrap();
+    check(f, &[grads[0], unknown]);
+}
+
 #[test]
 fn a_function_gets_gradient_outputs() {
     let mut f = builder();
