@@ -20,7 +20,7 @@ use anemone::nn::train::{
 use anemone::nn::{Graph, Init, Mode, Module, NnError};
 use anemone::runtime::{Executable, States, Tensor};
 use common::{assert_close, compile, doubles, state};
-use mil::{TensorType, ValueId};
+use mil::{FunctionBuilder, TensorType, ValueId};
 
 /// Batches made by a function of the iteration.
 struct Made<F>(F);
@@ -247,6 +247,59 @@ fn two_half_batches_accumulated_are_one_batch() {
         assert!(first["grad_norm"] > 0.0);
         assert_close(&weights(&halves), &weights(&whole), 1e-4);
     }
+}
+
+/// A recurrent cell, its turns counted by a loop or written one after the other.
+struct Turns {
+    in_a_loop: bool,
+}
+
+impl Model for Turns {
+    fn inputs(&self, _batch_size: usize) -> Vec<(String, TensorType)> {
+        vec![("a".to_string(), TensorType::fp32([1, SIZE])), ("b".to_string(), TensorType::fp32([1, SIZE]))]
+    }
+
+    fn loss(&self, g: &mut Graph, inputs: &[ValueId]) -> Result<Loss, NnError> {
+        let weight = g.parameter("weight", &[SIZE, SIZE], Init::Normal { std: 0.4 })?;
+        let bias = g.parameter("bias", &[SIZE], Init::Constant(0.1))?;
+        let cell = |f: &mut FunctionBuilder, h: ValueId| {
+            let h = f.matmul(h, weight, false, false)?;
+            let h = f.add(h, bias)?;
+            f.unary("tanh", h)
+        };
+        let mut h = inputs[0];
+        if self.in_a_loop {
+            let turns = g.int(3);
+            let turn =
+                |f: &mut FunctionBuilder, vars: &[ValueId]| Ok(vec![f.sub(vars[0], 1.0)?, cell(f, vars[1])?]);
+            h = g.while_loop(&[turns, h], |f, vars| f.greater(vars[0], 0.0), turn)?[1];
+        } else {
+            for _ in 0..3 {
+                h = cell(g, h)?;
+            }
+        }
+        Ok(Loss { loss: losses::mse(g, h, inputs[1])?, metrics: Vec::new() })
+    }
+}
+
+#[test]
+fn a_loop_trains_like_its_turns() {
+    let data = Made(|iteration| {
+        let numbers =
+            |from: usize| -> Vec<f32> { (from..from + SIZE).map(|i| target(iteration, i) / 4.0).collect() };
+        vec![Tensor::new([1, SIZE], &numbers(0)).unwrap(), Tensor::new([1, SIZE], &numbers(SIZE)).unwrap()]
+    });
+    let backend = Device::Cpu.backend().unwrap();
+    let [looped, unrolled] = [true, false].map(|in_a_loop| {
+        let options = TrainOptions {
+            step: with(Optimizer::AdamW(AdamW { lr: 0.02, ..AdamW::default() })),
+            ..TrainOptions::default()
+        };
+        let mut trainer = Trainer::new(&Turns { in_a_loop }, &data, &*backend, options).unwrap();
+        (0..40).map(|_| f64::from(trainer.step().unwrap()["loss"])).collect::<Vec<f64>>()
+    });
+    assert_close(&looped, &unrolled, 1e-5);
+    assert!(unrolled[35..].iter().sum::<f64>() < 0.9 * unrolled[..5].iter().sum::<f64>(), "{unrolled:?}");
 }
 
 fn fp16(initial: f32, growth_interval: u32) -> StepOptions {
