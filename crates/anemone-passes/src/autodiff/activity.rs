@@ -1,74 +1,92 @@
 //! Which values matter: those that depend on a value to differentiate by.
 
+use super::held::Reads;
 use super::{Rule, rule};
 use mil::{Block, Function, Operation, ValueId};
 
 /// Which values depend on a `wrt` value through float values and ops with a derivative, those in blocks included.
-/// `carried` names, for each operation, the value that it reads from a state.
-pub(super) fn of(
-    function: &Function,
-    forward: &[Operation],
-    carried: &[Option<ValueId>],
-    wrt: &[ValueId],
-) -> Vec<bool> {
+pub(super) fn of(function: &Function, forward: &[Operation], reads: &Reads, wrt: &[ValueId]) -> Vec<bool> {
     let mut active = vec![false; function.values.len()];
     for id in wrt {
         active[id.index()] = true;
     }
-    for (operation, &carried) in forward.iter().zip(carried) {
-        mark(function, operation, carried, &mut active);
-    }
-    active
+    let mut marker = Marker { function, reads, active, found: 0 };
+    marker.operations(forward);
+    marker.active
 }
 
-fn mark(function: &Function, operation: &Operation, carried: Option<ValueId>, active: &mut [bool]) {
-    if matches!(rule(operation.op), Rule::NoGradient(_)) {
-        return;
+struct Marker<'a> {
+    function: &'a Function,
+    reads: &'a Reads,
+    active: Vec<bool>,
+    /// How many values were found to depend so far.
+    found: usize,
+}
+
+impl Marker<'_> {
+    fn operations(&mut self, ops: &[Operation]) {
+        ops.iter().for_each(|operation| self.operation(operation));
     }
-    match operation.blocks.as_slice() {
-        [] => {
-            let depends = operation.uses().chain(carried).any(|id| active[id.index()]);
-            let outputs = operation.outputs.iter().map(|&output| (output, depends));
-            set(function, outputs, active);
+
+    fn operation(&mut self, operation: &Operation) {
+        if matches!(rule(operation.op), Rule::NoGradient(_)) {
+            return;
         }
-        [_, body] if operation.op.name == "while_loop" => repeat(function, operation, body, active),
-        blocks => {
-            for block in blocks {
-                block.ops.iter().for_each(|inner| mark(function, inner, None, active));
-                pass(function, &block.outputs, &operation.outputs, active);
+        match operation.blocks.as_slice() {
+            [] => {
+                if depends(operation, self.reads, &self.active) {
+                    operation.outputs.iter().for_each(|&output| self.set(output));
+                }
+            }
+            [_, body] if operation.op.name == "while_loop" => self.repeat(operation, body),
+            blocks => {
+                for block in blocks {
+                    self.operations(&block.ops);
+                    self.pass(&block.outputs, &operation.outputs);
+                }
             }
         }
     }
-}
 
-/// A turn can make another variable depend on something, so turns are followed until none does. Nothing that depends is
-/// forgotten, so that happens at most once for each variable.
-fn repeat(function: &Function, operation: &Operation, body: &Block, active: &mut [bool]) {
-    let vars: Vec<ValueId> = operation.uses().collect();
-    pass(function, &vars, &body.inputs, active);
-    loop {
-        body.ops.iter().for_each(|inner| mark(function, inner, None, active));
-        if !pass(function, &body.outputs, &body.inputs, active) {
-            break;
+    /// A turn can make something else depend in the next one, so turns are followed until none does. Nothing that
+    /// depends is forgotten, so there are at most as many as values.
+    fn repeat(&mut self, operation: &Operation, body: &Block) {
+        let vars: Vec<ValueId> = operation.uses().collect();
+        self.pass(&vars, &body.inputs);
+        loop {
+            let before = self.found;
+            self.operations(&body.ops);
+            self.pass(&body.outputs, &body.inputs);
+            if self.found == before {
+                break;
+            }
+        }
+        self.pass(&body.inputs, &operation.outputs);
+    }
+
+    /// Makes values depend where those that they come from do.
+    fn pass(&mut self, from: &[ValueId], to: &[ValueId]) {
+        for (&from, &to) in from.iter().zip(to) {
+            if self.active[from.index()] {
+                self.set(to);
+            }
         }
     }
-    pass(function, &body.inputs, &operation.outputs, active);
-}
 
-/// Makes values depend where those that they come `from` do; whether that was new for any.
-fn pass(function: &Function, from: &[ValueId], to: &[ValueId], active: &mut [bool]) -> bool {
-    let depends: Vec<(ValueId, bool)> =
-        to.iter().zip(from).map(|(&to, &from)| (to, active[from.index()])).collect();
-    set(function, depends, active)
-}
-
-fn set(function: &Function, values: impl IntoIterator<Item = (ValueId, bool)>, active: &mut [bool]) -> bool {
-    let mut new = false;
-    for (id, depends) in values {
-        if depends && !active[id.index()] && function.dtype(id).is_float() {
-            active[id.index()] = true;
-            new = true;
+    fn set(&mut self, id: ValueId) {
+        if !self.active[id.index()] && self.function.dtype(id).is_float() {
+            self.active[id.index()] = true;
+            self.found += 1;
         }
     }
-    new
+}
+
+/// Whether an operation depends on an active value: through an argument, in its blocks, or by what a state holds.
+pub(super) fn depends(operation: &Operation, reads: &Reads, active: &[bool]) -> bool {
+    let is_active = |id: &ValueId| active[id.index()];
+    let used = match operation.blocks.as_slice() {
+        [] => operation.uses().any(|id| is_active(&id)),
+        _ => operation.uses_within().iter().any(is_active),
+    };
+    used || reads.get(operation).is_some_and(|held| held.values.iter().any(is_active))
 }

@@ -1,5 +1,6 @@
 //! What a rule sees: the operation, the cotangents of its outputs, and where to put those of its arguments.
 
+use super::held::Held;
 use super::sweep::Cotangents;
 use super::{AutodiffError, shapes};
 use mil::{BuildError, DataType, FunctionBuilder, InferError, OpView, Operation, Shape, ValueId};
@@ -41,7 +42,7 @@ pub struct Gradient<'a> {
     pub(super) f: &'a mut FunctionBuilder,
     operation: &'a Operation,
     outputs: Vec<Option<ValueId>>,
-    carried: Option<ValueId>,
+    held: Option<&'a Held>,
     active: &'a [bool],
     cotangents: &'a mut Cotangents,
 }
@@ -51,11 +52,11 @@ impl<'a> Gradient<'a> {
         f: &'a mut FunctionBuilder,
         operation: &'a Operation,
         outputs: Vec<Option<ValueId>>,
-        carried: Option<ValueId>,
+        held: Option<&'a Held>,
         active: &'a [bool],
         cotangents: &'a mut Cotangents,
     ) -> Gradient<'a> {
-        Gradient { f, operation, outputs, carried, active, cotangents }
+        Gradient { f, operation, outputs, held, active, cotangents }
     }
 
     /// The arguments by name, defaults included.
@@ -90,9 +91,9 @@ impl<'a> Gradient<'a> {
         self.operation.outputs[0]
     }
 
-    /// The value that a state holds here because it was written before in this function.
-    pub(super) fn carried(&self) -> Option<ValueId> {
-        self.carried
+    /// What the state that is read here may hold because it was written before in this function.
+    pub(super) fn held(&self) -> Option<&'a Held> {
+        self.held
     }
 
     /// Shape of a value.

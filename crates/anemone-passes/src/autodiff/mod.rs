@@ -33,6 +33,7 @@ mod control_flow;
 mod conv;
 mod elementwise_binary;
 mod elementwise_unary;
+mod held;
 mod image_resizing;
 mod linear;
 mod normalization;
@@ -177,6 +178,16 @@ pub enum AutodiffError {
     /// A value that the function does not have.
     #[error("value {0:?} does not exist in this function")]
     UnknownValue(ValueId),
+    /// A state to differentiate by is read or written where only a block sees it.
+    #[error(
+        "cannot differentiate by state `{state}`, which a block of op `{op}` uses; read it before the operation, and write it after"
+    )]
+    StateInBlock {
+        /// The state.
+        state: String,
+        /// The operation with the block.
+        op: &'static str,
+    },
     /// A function, output or state that does not exist.
     #[error("there is no {what} `{name}`; there are: {available}")]
     NotFound {
@@ -281,7 +292,7 @@ pub fn differentiate(
         let Some(input) = target.input_named(name) else {
             return Err(not_found("input", name, target.inputs.iter().map(name_of)));
         };
-        let reads = sweep::reads_of(target, input);
+        let reads = sweep::reads_of(target, input)?;
         reads_of.push((name, target.tensor(input).clone(), reads.len()));
         wrt.extend(reads);
     }

@@ -2,6 +2,7 @@
 
 use super::context::{Gradient, RuleError};
 use super::control_flow::{add_lists, zeros_like};
+use super::held::Reads;
 use super::{AutodiffError, Rule, activity, rule, shapes};
 use mil::{BuildError, Constant, Effect, Function, FunctionBuilder, Operation, Type, ValueId};
 
@@ -42,14 +43,14 @@ fn back(
     seeds: &[(ValueId, ValueId)],
     wrt: &[ValueId],
 ) -> Result<Vec<ValueId>, AutodiffError> {
-    let carried = carried_states(forward);
-    let active = activity::of(f.function(), forward, &carried, wrt);
+    let reads = Reads::of(forward);
+    let active = activity::of(f.function(), forward, &reads, wrt);
     let mut cotangents = Cotangents::new(f.function().values.len());
     for &(value, seed) in seeds.iter().filter(|(value, _)| active[value.index()]) {
         cotangents.add(f, value, seed)?;
     }
-    for (operation, &carried) in forward.iter().zip(&carried).rev() {
-        step(f, operation, carried, &active, &mut cotangents)?;
+    for operation in forward.iter().rev() {
+        step(f, operation, &reads, &active, &mut cotangents)?;
     }
     wrt.iter()
         .map(|&id| match (f.ty(id).clone(), cotangents.total(f, id)?) {
@@ -74,7 +75,7 @@ fn one(f: &mut FunctionBuilder, loss: ValueId) -> ValueId {
 fn step(
     f: &mut FunctionBuilder,
     operation: &Operation,
-    carried: Option<ValueId>,
+    reads: &Reads,
     active: &[bool],
     cotangents: &mut Cotangents,
 ) -> Result<(), AutodiffError> {
@@ -82,11 +83,7 @@ fn step(
     for &output in &operation.outputs {
         outputs.push(cotangents.total(f, output)?);
     }
-    let depends = match operation.blocks.as_slice() {
-        [] => operation.uses().chain(carried).any(|id| active[id.index()]),
-        _ => operation.uses_within().iter().any(|id| active[id.index()]),
-    };
-    if !depends || outputs.iter().all(Option::is_none) {
+    if !activity::depends(operation, reads, active) || outputs.iter().all(Option::is_none) {
         return Ok(());
     }
     let op = operation.op.declaration().name;
@@ -97,7 +94,7 @@ fn step(
         Rule::Vjp(vjp) => {
             require_known(f.function(), operation, &outputs)?;
             let value = value();
-            let mut gradient = Gradient::new(f, operation, outputs, carried, active, cotangents);
+            let mut gradient = Gradient::new(f, operation, outputs, reads.get(operation), active, cotangents);
             vjp(&mut gradient).map_err(|source| AutodiffError::Rule { op, value, source: Box::new(source) })
         }
     }
@@ -123,34 +120,18 @@ fn require_known(
     }
 }
 
-/// For every operation that reads a state written earlier in the function: the value it reads.
-fn carried_states(forward: &[Operation]) -> Vec<Option<ValueId>> {
-    let mut held: Vec<(ValueId, ValueId)> = Vec::new();
-    forward
-        .iter()
-        .map(|operation| {
-            let state = operation.args.first().and_then(|arg| arg.values().first().copied())?;
-            match (operation.op.effect, operation.outputs.first()) {
-                (Effect::Write, Some(&written)) => {
-                    held.retain(|(other, _)| *other != state);
-                    held.push((state, written));
-                    None
-                }
-                (Effect::Read, _) => held.iter().find(|(other, _)| *other == state).map(|&(_, value)| value),
-                _ => None,
-            }
-        })
-        .collect()
-}
-
 /// The values through which `input` is seen before it is written: for a state what `read_state` returned, for a
-/// tensor the input itself.
-pub(super) fn reads_of(function: &Function, input: ValueId) -> Vec<ValueId> {
+/// tensor the input itself. What a block reads cannot be seen outside of it, so that is an error.
+pub(super) fn reads_of(function: &Function, input: ValueId) -> Result<Vec<ValueId>, AutodiffError> {
     if !function.ty(input).is_state() {
-        return vec![input];
+        return Ok(vec![input]);
     }
     let mut reads = Vec::new();
     for operation in &function.body.ops {
+        if !operation.blocks.is_empty() && operation.uses_within().contains(&input) {
+            let op = operation.op.declaration().name;
+            return Err(AutodiffError::StateInBlock { state: function.display_name(input), op });
+        }
         if !operation.uses().any(|id| id == input) {
             continue;
         }
@@ -159,7 +140,7 @@ pub(super) fn reads_of(function: &Function, input: ValueId) -> Vec<ValueId> {
             _ => reads.extend(operation.outputs.iter().copied()),
         }
     }
-    reads
+    Ok(reads)
 }
 
 /// The sums of contributions so far, one accumulator per value of the forward pass.

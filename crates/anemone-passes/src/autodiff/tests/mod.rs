@@ -209,6 +209,53 @@ fn blocks_that_would_not_do_the_same_again_are_refused() {
 }
 
 #[test]
+fn what_a_block_does_to_a_state_is_never_a_silent_zero() {
+    // Written in a block, read after it.
+    let written = |change: &dyn Fn(&mut FunctionBuilder, ValueId, ValueId) -> ValueId| {
+        let mut f = builder();
+        let state = f.state("s", TensorType::fp32([4])).unwrap();
+        let x = f.input("x", TensorType::fp32([4])).unwrap();
+        let pred = f.input("p", TensorType::bool([])).unwrap();
+        f.cond(pred, |f| Ok(vec![change(f, x, state)]), |_| Ok(vec![x])).unwrap();
+        let after = f.read_state(state).unwrap();
+        let loss = total(&mut f, after);
+        gradients(&mut f, loss, &[x]).map(|grads| f.function().display_name(grads[0]))
+    };
+    let error = written(&|f, x, state| f.update_state(state, x).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("op `read_state`") && error.contains("written in a block"), "{error}");
+    let unrelated = written(&|f, x, state| {
+        let ones = f.constant(Constant::splat(&TensorType::fp32([4]), 1.0).unwrap());
+        f.update_state(state, ones).unwrap();
+        x
+    });
+    assert!(unrelated.is_ok(), "{unrelated:?}");
+
+    // Written before, read in a block; and by name.
+    let mut f = builder();
+    let state = f.state("s", TensorType::fp32([4])).unwrap();
+    let x = f.input("x", TensorType::fp32([4])).unwrap();
+    let pred = f.input("p", TensorType::bool([])).unwrap();
+    f.update_state(state, x).unwrap();
+    let y = f.cond(pred, |f| Ok(vec![f.read_state(state)?]), |_| Ok(vec![x])).unwrap()[0];
+    let loss = total(&mut f, y);
+    f.name(loss, "loss");
+    let error = gradients(&mut f.clone(), loss, &[x]).unwrap_err().to_string();
+    assert!(error.contains("op `cond`") && error.contains("reads a state"), "{error}");
+
+    // By the name of a state that only a block reads.
+    let mut f = builder();
+    let state = f.state("s", TensorType::fp32([4])).unwrap();
+    let pred = f.input("p", TensorType::bool([])).unwrap();
+    let read = |f: &mut FunctionBuilder| Ok(vec![f.read_state(state)?]);
+    let y = f.cond(pred, read, read).unwrap()[0];
+    let loss = total(&mut f, y);
+    f.name(loss, "loss");
+    let program = check(f, &[loss]);
+    let error = differentiate(&program, "main", "loss", &["s"]).unwrap_err().to_string();
+    assert!(error.contains("state `s`") && error.contains("read it before"), "{error}");
+}
+
+#[test]
 fn a_fault_in_a_block_names_the_operation_in_it() {
     let mut f = builder();
     let x = f.input("x", TensorType::fp32([1, 2, 3, 3])).unwrap();
