@@ -33,6 +33,8 @@ KNOWN = {
     "iOS14/test_tensor_operation.py::TestFill::test_builder_to_backend_symbolic": "a tensor of which not even the number of "
     "dimensions is known is refused by the reader",
     **{f"iOS17/test_scatter_gather.py::{op}::test_ios17_invalid_indices": UNDEFINED for op in ("TestScatter", "TestScatterAlongAxis", "TestScatterNd")},
+    "iOS14/test_normalization.py::TestNormalizationBatchNorm::test_builder_to_backend_smoke": "with fp16 parameters coremltools writes "
+    "a program that is wrong by the op's own rules: `x` is fp32, the parameters and the recorded result fp16",
     "iOS15/test_image_resizing.py::TestCropResize::test_builder_to_backend_smoke": "a box outside the image in normalized coordinates, "
     "which the op forbids, is expected to give the whole image; other boxes that leave the image contradict it",
 }
