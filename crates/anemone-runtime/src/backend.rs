@@ -23,6 +23,10 @@ pub trait Backend: Send + Sync {
 }
 
 /// What a simulated device would have spent: estimates of a cost model, never measurements.
+///
+/// Three clocks are kept apart and belong to different processors: `seconds` is the device's alone, `compile_seconds` is a service's of the
+/// host, once per program; the time of the operations that are left to the host is in neither, for no published figure says how long they take.
+/// How many they were and how much they moved is counted instead.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Meter {
     /// The device that is simulated.
@@ -41,10 +45,20 @@ pub struct Meter {
     pub millijoules: f64,
     /// Programs compiled for the device.
     pub compiled: u64,
+    /// Seconds that compiling them would take: a rough estimate.
+    pub compile_seconds: f64,
+    /// The same if each is as fast as is likely.
+    pub compile_seconds_low: f64,
+    /// The same if each is as slow as is likely.
+    pub compile_seconds_high: f64,
     /// Operations of the compiled functions that the device takes.
     pub on_device: u64,
-    /// Operations of the compiled functions that are left to the host; their time is in no figure here.
+    /// Operations of the compiled functions that are left to the host.
     pub on_host: u64,
+    /// Operations that the host ran in all calls; what is in a loop counts once a call.
+    pub host_operations: u64,
+    /// Bytes that these read and wrote, each operation for itself.
+    pub host_bytes: u64,
 }
 
 /// What to compile, and which states to bind.

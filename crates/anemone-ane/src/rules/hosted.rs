@@ -83,6 +83,33 @@ pub fn hosted(function: &Function, chip: &'static Chip) -> Vec<Option<Hosted>> {
     hosted
 }
 
+/// What the engine does not take of what enters and leaves a function, states included: the types of it, and inputs that are outputs.
+pub(crate) fn refused_ports(function: &Function, chip: &'static Chip) -> Vec<Hosted> {
+    let Some(limits) = chip.family().limits() else { return Vec::new() };
+    let graph = Graph::new(function, chip, limits);
+    let rules = || {
+        conditions().filter(|rule| {
+            PORT_RULES.contains(&rule.id)
+                && rule.severity == Severity::Refused
+                && rule.scope.holds(chip) == Holds::Yes
+        })
+    };
+    let of_value = |site| {
+        rules().find_map(|rule| match rule.test {
+            Test::Value(test) => test(&site).map(|hit| Hosted {
+                rule: rule.id,
+                op: graph
+                    .defined_at(site.id)
+                    .map_or("input", |at| graph.operations[at].op.declaration().name),
+                value: function.display_name(site.id),
+                why: format!("{}: {}", rule.summary, hit.found),
+            }),
+            _ => None,
+        })
+    };
+    graph.value_sites().filter_map(of_value).collect()
+}
+
 /// Rules about what enters and leaves a function.
 const PORT_RULES: [&str; 2] = ["io-type", "passthrough"];
 
