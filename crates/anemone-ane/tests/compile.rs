@@ -98,3 +98,25 @@ fn rows_have_their_source_and_times_grow() {
         }
     }
 }
+
+/// The page says what the table has.
+#[test]
+fn the_page_tells_the_figures() {
+    let page = include_str!("../../../docs/cost-model.md");
+    let parts = [
+        format!("{} figures with source and grade", PUBLISHED.len()),
+        format!("; {} of them are of one new program", recent().len()),
+        format!(
+            "{} ms + {} ms per MB of weights + {} µs × operations^{}",
+            LAW.fixed.value.unwrap(),
+            LAW.per_megabyte.value.unwrap(),
+            LAW.per_operation.value.unwrap() * 1e3,
+            LAW.exponent.value.unwrap()
+        ),
+        format!("The range is {} to {} times", LAW.low.value.unwrap(), LAW.high.value.unwrap()),
+        format!("{} for M1 and A14 and older", LAW.first_generation.value.unwrap()),
+    ];
+    for part in parts {
+        assert!(page.contains(&part), "{part}");
+    }
+}

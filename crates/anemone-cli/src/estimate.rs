@@ -101,7 +101,7 @@ fn print(opened: &Opened, function: &str, plans: &[(&Chip, Plan)], out: &mut Out
             .fold((0.0, 0.0), |sum, part| (sum.0 + part.estimate.flops, sum.1 + part.weight_bytes));
         let why = plan.reasons.iter().map(|reason| match reason {
             Reason::Weights => format!("more than {} GB of weights", digits(MAX_WEIGHTS / 1e9)),
-            Reason::CompileTime => format!("more than {MAX_OPS} operations compile for minutes"),
+            Reason::CompileTime => format!("more than {MAX_OPS} operations, whose compilation takes long"),
         });
         let programs = match plan.parts.len() {
             1 => "one program".to_string(),
