@@ -94,11 +94,11 @@ pub(crate) fn meter_rows(meter: &Meter) -> [(&'static str, String); 4] {
 /// The time to compile, for people.
 pub(crate) fn compiling(meter: &Meter) -> String {
     format!(
-        "{} for {} ({} to {}), once, and not in the time above: a rough estimate",
-        short(meter.compile_seconds),
+        "some {} for {} ({} to {}), once, and not in the time above",
+        rough(meter.compile_seconds),
         count(meter.compiled, "program", "programs"),
-        short(meter.compile_seconds_low),
-        short(meter.compile_seconds_high),
+        rough(meter.compile_seconds_low),
+        rough(meter.compile_seconds_high),
     )
 }
 
@@ -123,6 +123,15 @@ pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
 /// A time from microseconds up.
 fn short(seconds: f64) -> String {
     if seconds < 1.0 { format!("{:.3} ms", seconds * 1e3) } else { duration(seconds) }
+}
+
+/// A time that is not known to more than two digits.
+fn rough(seconds: f64) -> String {
+    match seconds {
+        s if s < 0.0995 => format!("{s:.3} s"),
+        s if s < 0.995 => format!("{s:.2} s"),
+        s => duration(s),
+    }
 }
 
 /// The same for programs.

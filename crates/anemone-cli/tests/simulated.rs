@@ -63,7 +63,7 @@ fn runs_on_simulated_engines_are_compared() {
         "M4 Max: a step is",
         "on the host, ",
         "Compiling the step and its evaluation: ",
-        "a rough estimate",
+        "once, and not in the time above",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
@@ -104,5 +104,10 @@ fn a_run_may_be_made_on_a_simulated_engine() {
     {
         assert!(text.contains(part), "{part}: {text}");
     }
+    let eval = ["eval", "run", "--device", "simulated:m5"];
+    let text = succeed(dir.path(), &eval);
+    assert!(text.contains("on the engine of M5 (") && text.contains("on the host "), "{text}");
+    let line = &lines(&succeed(dir.path(), &[&eval[..], &["--json"]].concat()))[0];
+    assert!(line["simulated"]["compile_seconds"].as_f64().unwrap() > 0.0, "{line}");
     refused(dir.path(), &["train", "mlp", "--device", "simulated:m99"], 2, "simulated:CHIP");
 }

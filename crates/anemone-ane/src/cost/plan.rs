@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 /// Weights of one program in bytes: "about 2 GB" is the limit, 1.6e9 was reported safe (ANEForge; one source).
 pub const MAX_WEIGHTS: f64 = 1.6e9;
 /// Operations of one program: a choice, for the compiler's time grows faster than their number; eight layers with their training step, some
-/// 1700 operations, took 162 s as one program (ANEForge; the count is ours).
+/// 2500 operations, took 162 s as one program (ANEForge; the count is ours).
 pub const MAX_OPS: usize = 400;
 
 /// Programs that a process can have of a route: loaded at a time, or, on the in-memory route, compiled.

@@ -4,7 +4,17 @@
 //! `atan` is off by 2 %, so nothing goes through it. What cannot be written soundly stays refused: a remainder by anything but a power of two (the quotient
 //! would need more digits than `fp16` has), a product of many numbers of any size (parts of it leave the range where the whole does not).
 //!
-//! The errors are measured by `tests/functions.rs` over every `fp16` number of the domain.
+//! Largest relative errors against `f64`, over every `fp16` number of the domain (`tests/functions.rs`), by IEEE's arithmetic and by that of H17:
+//!
+//! | | IEEE | H17 |
+//! |---|--:|--:|
+//! | `asin` | 1.4e-3 | 1.2e-3 |
+//! | `acos` | 1.1e-3 | 9.0e-4 |
+//! | `atanh` | 8.8e-4 | 8.1e-4 |
+//! | `sinh`, `cosh` | 1.6e-3 | 1.6e-3 |
+//! | `mod` | 0, for negative numbers 2^-11 of the divisor | the same |
+//!
+//! A unit in the last place is 9.8e-4 at most. What the engine's own `exp` (4.7e-4) and `log` (8e-4) are off by, from tables that nobody published, comes on top.
 
 use super::pointwise::{Results, required};
 use super::{Context, Rewrite, UNSUPPORTED};
