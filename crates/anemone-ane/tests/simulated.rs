@@ -78,6 +78,9 @@ fn every_call_costs_what_is_estimated() {
     assert_eq!(meter.compile_seconds, compile.mid, "once, whatever the calls");
     assert_eq!((meter.compile_seconds_low, meter.compile_seconds_high), (compile.low, compile.high));
     assert_eq!((meter.host_operations, meter.host_bytes), (0, 0));
+    let copied = EstimateOptions { host_copy: true, ..EstimateOptions::default() };
+    let copied = estimate(&program, "main", engine.chip(), &copied).unwrap().terms.host_copy_us;
+    assert!((meter.copy_seconds / (3e-6 * copied) - 1.0).abs() < 1e-9, "{}", meter.copy_seconds);
     // A call that fails is no call.
     assert!(executable.call(&[&ramp([1, 64, 128])]).is_err());
     assert_eq!(engine.meter().unwrap(), meter);
@@ -142,6 +145,27 @@ fn what_is_read_from_a_state_waits_for_what_was_written() {
     assert_eq!(stages.on_host(), 3, "states are no work of the host");
 }
 
+/// A state that stays on the engine is not copied by the host; one that the host makes is.
+#[test]
+fn the_host_copies_what_it_hands_over() {
+    let resident = self::program(
+        "(state<tensor<fp16, [1, 8, 16, 16]>> memory, tensor<fp16, [1, 8, 16, 16]> x) {
+            tensor<fp16, [1, 8, 16, 16]> before = read_state(input = memory);
+            tensor<fp16, [1, 8, 16, 16]> y = add(x = before, y = x);
+            tensor<fp16, [1, 8, 16, 16]> stored = coreml_update_state(state = memory, value = y);
+        } -> (y);",
+    );
+    let copies = |program: &Verified| {
+        let engine = self::engine("M5", SimulatedOptions::default());
+        let mut executable = engine.compile(program, &CompileOptions::default()).unwrap();
+        executable.call(&[&Tensor::zeros(TensorType::fp16([1, 8, 16, 16])).unwrap()]).unwrap();
+        engine.meter().unwrap().copy_seconds
+    };
+    // `x` and `y`; with the host's work `before`, `x` and `a`, and `after` and `y`, for the memory is what the host has written.
+    let (two, more) = (copies(&resident), copies(&self::program(WRITTEN)));
+    assert!((more / two - 2.5).abs() < 1e-9, "{more} {two}");
+}
+
 /// Parts have ports of their own: what one gives to another is no traffic within either, and no copy of the host.
 #[test]
 fn a_part_costs_what_it_would_as_a_program() {
@@ -180,6 +204,10 @@ fn nothing_is_fused_across_a_cut() {
     let whole = estimate_parts(&program.functions[0], &[vec![0, 1]], chip, &EstimateOptions::default());
     assert_eq!(whole[0].ops[1].time_us, 0.0);
     assert!(cut[1].ops[0].time_us > 0.0, "{:?}", cut[1].ops);
+    // Nothing is a program too, and so is what is not there.
+    let none = [vec![], vec![2, usize::MAX]];
+    let none = estimate_parts(&program.functions[0], &none, chip, &EstimateOptions::default());
+    assert!(none.iter().all(|part| part.ops.is_empty() && part.latency_ms.mid > 0.0));
 }
 
 #[test]

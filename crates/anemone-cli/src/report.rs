@@ -105,10 +105,14 @@ pub(crate) fn compiling(meter: &Meter) -> String {
 /// What the host did, for people: of the calls of a meter, or of one of so many steps.
 pub(crate) fn on_the_host(meter: &Meter, steps: u64) -> String {
     let steps = steps.max(1);
+    let copies = format!(
+        "conversion and copies at the engine's ports, some {}, not in the time above either",
+        short(meter.copy_seconds / steps as f64)
+    );
     match meter.host_operations {
-        0 => "nothing".to_string(),
+        0 => copies,
         operations => format!(
-            "{} that read and write {}; how long they take is not estimated and in no figure",
+            "{} that read and write {}; how long they take is not estimated and in no figure; and {copies}",
             count(operations / steps, "operation", "operations"),
             size((meter.host_bytes / steps) as usize)
         ),
@@ -143,8 +147,11 @@ pub(crate) fn meter_json(meter: &Meter) -> serde_json::Value {
         "compile_seconds": meter.compile_seconds, "compile_seconds_low": meter.compile_seconds_low,
         "compile_seconds_high": meter.compile_seconds_high,
         "operations_on_engine": meter.on_device, "operations_on_host": meter.on_host,
-        // Run in all calls. Their time is not estimated.
-        "host": {"operations": meter.host_operations, "bytes": meter.host_bytes, "seconds": null},
+        // In all calls. The time of the operations is not estimated.
+        "host": {
+            "operations": meter.host_operations, "bytes": meter.host_bytes, "seconds": null,
+            "copy_seconds": meter.copy_seconds,
+        },
     })
 }
 

@@ -1,9 +1,8 @@
 //! A function as a list of work: what is fused into its producer, what nested blocks add, what crosses the ports.
 
+use super::part::access;
 use super::work::{Context, Stream, Unit, Work, elements, of_operation};
-use mil::{
-    Block, DataType, Def, Effect, Family, Function, Operation, Shape, TensorType, Type, UNKNOWN, ValueId,
-};
+use mil::{Block, DataType, Def, Family, Function, Operation, Shape, TensorType, Type, UNKNOWN, ValueId};
 use std::collections::BTreeSet;
 
 /// One operation with its work.
@@ -199,19 +198,10 @@ impl Passed {
     fn new(function: &Function, shared: &BTreeSet<ValueId>) -> Passed {
         let mut passed = Passed::default();
         visit(&function.body, &mut |operation| {
-            // The state is the first parameter of both.
-            let mut used = operation.uses();
-            let Some(state) = used.next().filter(|state| shared.contains(state)) else { return };
-            match operation.op.effect {
-                Effect::Read => {
-                    passed.read.insert(state);
-                    passed.tensors.extend(operation.outputs.iter().copied());
-                }
-                Effect::Write => {
-                    passed.written.insert(state);
-                    passed.tensors.extend(used.chain(operation.outputs.iter().copied()));
-                }
-                _ => {}
+            let Some((state, written)) = access(operation) else { return };
+            if shared.contains(&state) {
+                passed.tensors.extend(written.iter().chain(&operation.outputs));
+                if written.is_some() { &mut passed.written } else { &mut passed.read }.insert(state);
             }
         });
         passed

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What a call of each part would cost. A part is a list of positions in the body of the function. Operations of no part are the host's:
 /// what they share with a part is copied by the host, if [`EstimateOptions::host_copy`] says so; what one part gives to another stays in the
-/// engine's surfaces.
+/// engine's surfaces. Positions beyond the body stand for nothing.
 pub fn estimate_parts(
     function: &Function,
     parts: &[Vec<usize>],
@@ -45,6 +45,9 @@ pub(super) struct Cuts<'a> {
     folded: Vec<bool>,
     /// States that several parts, or a part and the host, work on.
     pub(super) shared: BTreeSet<ValueId>,
+    /// States that the host fills, and states that it looks at: their memory is copied.
+    filled: BTreeSet<ValueId>,
+    seen: BTreeSet<ValueId>,
 }
 
 impl<'a> Cuts<'a> {
@@ -52,7 +55,9 @@ impl<'a> Cuts<'a> {
         let ops = &function.body.ops;
         let mut owner = vec![None; ops.len()];
         for (at, part) in parts.iter().enumerate() {
-            part.iter().for_each(|&position| owner[position] = Some(at));
+            part.iter()
+                .filter(|&&position| position < ops.len())
+                .for_each(|&position| owner[position] = Some(at));
         }
         let mut maker = vec![None; function.values.len()];
         let mut users = vec![Vec::new(); function.values.len()];
@@ -79,23 +84,44 @@ impl<'a> Cuts<'a> {
                 operation.outputs.iter().for_each(|output| folded[output.index()] = true);
             }
         }
-        Cuts { function, owner, maker, users, folded, shared }
+        let mut cuts = Cuts {
+            function,
+            owner,
+            maker,
+            users,
+            folded,
+            shared,
+            filled: BTreeSet::new(),
+            seen: BTreeSet::new(),
+        };
+        for operation in ops {
+            let Some((state, written)) = access(operation) else { continue };
+            if written.and_then(|value| cuts.maker[value.index()]).is_some_and(|made| cuts.is_host(made)) {
+                cuts.filled.insert(state);
+            }
+            let mut users = operation.outputs.iter().flat_map(|output| &cuts.users[output.index()]);
+            if users.any(|&user| cuts.is_host(user)) {
+                cuts.seen.insert(state);
+            }
+        }
+        cuts
     }
 
     /// Whether an operation, or the caller, is on the host. Reading and writing a state is neither side's: its memory is a port.
     fn is_host(&self, at: usize) -> bool {
         let Some(operation) = self.function.body.ops.get(at) else { return true };
-        self.owner[at].is_none() && !matches!(operation.op.effect, Effect::Read | Effect::Write)
+        self.owner[at].is_none() && access(operation).is_none()
     }
 
-    /// Whether a value that enters or leaves a part has something to do with the host or the caller.
+    /// Whether a value that enters or leaves a part has something to do with the host or the caller, be it through a state.
     fn meets_host(&self, value: ValueId, part: usize) -> bool {
+        let state = |at: usize| self.function.body.ops.get(at).and_then(access).map(|(state, _)| state);
         match self.maker[value.index()] {
             // It leaves.
-            Some(made) if self.owner[made] == Some(part) => {
-                self.users[value.index()].iter().any(|&user| self.is_host(user))
-            }
-            Some(made) => self.is_host(made),
+            Some(made) if self.owner[made] == Some(part) => self.users[value.index()].iter().any(|&user| {
+                self.is_host(user) || state(user).is_some_and(|state| self.seen.contains(&state))
+            }),
+            Some(made) => self.is_host(made) || state(made).is_some_and(|state| self.filled.contains(&state)),
             None => true,
         }
     }
@@ -138,9 +164,10 @@ impl Part {
     /// are used, wherever their operation stands.
     pub(super) fn new(function: &Function, positions: &[usize], cuts: &Cuts<'_>) -> Part {
         let body = &function.body.ops;
+        let positions: Vec<usize> = positions.iter().copied().filter(|&at| at < body.len()).collect();
         let weights_too: Vec<usize> = {
             let mut wanted: BTreeSet<usize> = BTreeSet::new();
-            let mut queue: Vec<usize> = positions.to_vec();
+            let mut queue = positions.clone();
             while let Some(at) = queue.pop() {
                 let mut used = BTreeSet::new();
                 uses(&body[at], &mut used);
@@ -151,7 +178,7 @@ impl Part {
                     }
                 }
             }
-            let plain = positions.iter().copied().filter(|&at| !is_weights(&body[at]));
+            let plain = positions.into_iter().filter(|&at| !is_weights(&body[at]));
             plain.chain(wanted).collect::<BTreeSet<usize>>().into_iter().collect()
         };
         let inside: BTreeSet<usize> = weights_too.iter().copied().collect();
@@ -208,11 +235,21 @@ pub(crate) fn uses(operation: &Operation, used: &mut BTreeSet<ValueId>) {
     }
 }
 
+/// Of an operation that reads or writes a state: the state, and what is written.
+pub(crate) fn access(operation: &Operation) -> Option<(ValueId, Option<ValueId>)> {
+    // The state is the first parameter of both, the value the second.
+    let mut used = operation.uses();
+    match operation.op.effect {
+        Effect::Read => used.next().map(|state| (state, None)),
+        Effect::Write => used.next().map(|state| (state, used.next())),
+        Effect::Pure | Effect::Random | Effect::Blocks(_) => None,
+    }
+}
+
 /// States that an operation writes, in its blocks too.
 pub(crate) fn writes(operation: &Operation, into: &mut Vec<ValueId>) {
-    if operation.op.effect == Effect::Write {
-        // The state is the first parameter.
-        into.extend(operation.args.first().and_then(|arg| arg.values().first().copied()));
+    if let Some((state, Some(_))) = access(operation) {
+        into.push(state);
     }
     operation.blocks.iter().flat_map(|block| &block.ops).for_each(|inner| writes(inner, into));
 }

@@ -13,6 +13,7 @@ pub(super) struct CallCost {
     pub(super) millijoules: f64,
     pub(super) host_operations: u64,
     pub(super) host_bytes: u64,
+    pub(super) copy_seconds: f64,
 }
 
 /// A compiled function.
@@ -52,6 +53,7 @@ impl Executable for SimulatedExecutable {
         meter.seconds_high += cost.seconds_high;
         meter.millijoules += cost.millijoules;
         meter.host_operations += cost.host_operations;
+        meter.copy_seconds += cost.copy_seconds;
         meter.host_bytes = meter.host_bytes.saturating_add(cost.host_bytes);
         Ok(())
     }

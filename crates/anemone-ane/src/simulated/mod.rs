@@ -3,8 +3,8 @@
 //! [`SimulatedEngine`] is a back end like any other. Programs compute on the CPU with the engine's arithmetic
 //! ([`Numerics::Ane`](anemone_cpu::Numerics)); what the chip would refuse goes to the host, as those who drive the engine
 //! directly do it (optimizers and losses in `fp32`), or is an error; every call costs what the cost model says, every program the time to
-//! compile it. The time of what the host does between programs is in no figure: the meter counts its operations and bytes instead. None of
-//! it was run on a device.
+//! compile it. What the host copies to and from the engine has a clock of its own; the time of what it computes between programs is in no figure: the
+//! meter counts its operations and bytes instead. None of it was run on a device.
 
 mod executable;
 mod process;
@@ -104,6 +104,10 @@ impl SimulatedEngine {
             host_bytes: stages.host_bytes(&bound, self.options.estimate.unknown_dim) as u64,
             ..CallCost::default()
         };
+        let copied = EstimateOptions { host_copy: true, ..self.options.estimate };
+        for part in estimate_parts(&bound, parts, self.chip, &copied) {
+            cost.copy_seconds += part.terms.host_copy_us / 1e6;
+        }
         let mut seconds = Range { low: 0.0, mid: 0.0, high: 0.0 };
         for (part, estimate) in parts.iter().zip(&estimates) {
             cost.seconds += estimate.latency_ms.mid / 1e3;

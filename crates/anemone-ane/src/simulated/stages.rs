@@ -5,9 +5,9 @@
 //! often, and this is how many it gets.
 
 use crate::chips::Chip;
-use crate::cost::{uses, writes};
+use crate::cost::{access, uses, writes};
 use crate::rules::{Hosted, hosted};
-use mil::{Def, Effect, Function, Operation, ValueId};
+use mil::{Def, Effect, Function, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a value comes from.
@@ -50,12 +50,10 @@ impl Stages {
                 operation.outputs.iter().for_each(|output| known[output.index()] = true);
                 continue;
             }
-            if let Some(held) = held(operation) {
+            if let Some((state, written)) = access(operation) {
                 // Reading and writing a state is no work of either side: its memory is a port. What is read is what was written last.
-                let from = made[held.index()];
-                let mut written = Vec::new();
-                writes(operation, &mut written);
-                written.iter().chain(&operation.outputs).for_each(|id| made[id.index()] = from);
+                let from = made[written.unwrap_or(state).index()];
+                operation.outputs.iter().chain([&state]).for_each(|id| made[id.index()] = from);
                 continue;
             }
             let after = |wait: fn(Made) -> usize| {
@@ -129,15 +127,5 @@ impl Stages {
             operation.uses().chain(operation.outputs.iter().copied()).map(bytes).sum::<f64>()
         };
         self.host.iter().map(of).sum()
-    }
-}
-
-/// Of an operation that reads or writes a state: the value that it gives on, which is the state's or the one that is written.
-fn held(operation: &Operation) -> Option<ValueId> {
-    let mut used = operation.uses();
-    match operation.op.effect {
-        Effect::Read => used.next(),
-        Effect::Write => used.nth(1),
-        Effect::Pure | Effect::Random | Effect::Blocks(_) => None,
     }
 }
