@@ -1,5 +1,5 @@
-//! Functions that the engine does not have, over every number of their domain in `fp16`: what `legalize` puts in their place against the function itself in
-//! `f64`, computed with IEEE's `fp16` and with the engine's.
+//! Functions that the engine does not have, over every number of their domain in `fp16`: what `legalize` puts in their
+//! place against the function itself in `f64`, computed with IEEE's `fp16` and with the engine's.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -52,7 +52,8 @@ fn legal(program: &Verified) -> Verified {
 
 const ENGINE: Numerics = Numerics::Ane(AneGeneration::H17);
 
-/// Largest relative error, of results too small for `fp16` relative to its smallest normal number; what is infinite has to be.
+/// Largest relative error, of results too small for `fp16` relative to its smallest normal number; what is infinite
+/// has to be.
 fn worst(x: &[f16], found: &[f64], exact: impl Fn(f64) -> f64) -> (f64, f64) {
     let mut worst = (0.0, 0.0);
     for (&x, &y) in x.iter().zip(found) {

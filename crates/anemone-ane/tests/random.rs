@@ -169,7 +169,8 @@ fn add(
     }
 }
 
-/// Runs the stages: the host does all that it can, then the engine its next program, which has to find what it needs. What is not run in the end.
+/// Runs the stages: the host does all that it can, then the engine its next program, which has to find what it needs.
+/// What is not run in the end.
 fn left_over(f: &mil::Function, stages: &Stages) -> Vec<usize> {
     let mut there: Vec<bool> = f.values.iter().map(|value| !matches!(value.def, mil::Def::Op)).collect();
     let of_engine: Vec<usize> = stages.parts().iter().flatten().copied().collect();

@@ -24,9 +24,10 @@ pub trait Backend: Send + Sync {
 
 /// What a simulated device would have spent: estimates of a cost model, never measurements.
 ///
-/// Clocks of different processors are kept apart: `seconds` is the device's; `compile_seconds` is a service's of the host, once per program;
-/// `copy_seconds` is the host's, for what it hands to the device and takes from it. The time of the operations that are left to the host is in none,
-/// for no published figure says how long they take. How many they were and how much they moved is counted instead.
+/// Clocks of different processors are kept apart: `seconds` is the device's; `compile_seconds` is a service's of the
+/// host, once per program; `copy_seconds` is the host's, for what it hands to the device and takes from it. The time
+/// of the operations that are left to the host is in none, for no published figure says how long they take. How many
+/// they were and how much they moved is counted instead.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Meter {
     /// The device that is simulated.
@@ -59,8 +60,9 @@ pub struct Meter {
     pub host_operations: u64,
     /// Bytes that these read and wrote, each operation for itself.
     pub host_bytes: u64,
-    /// Seconds in which the host converts and copies what passes between it and the device: the middle of the estimates, not in `seconds` unless
-    /// these were asked to have it. A cast right at the device's port is among the operations too.
+    /// Seconds in which the host converts and copies what passes between it and the device: the middle of the
+    /// estimates, not in `seconds` unless these were asked to have it. A cast right at the device's port is among the
+    /// operations too.
     pub copy_seconds: f64,
 }
 

@@ -1,9 +1,9 @@
 //! How long programs take to compile: published times, and a rough law through them.
 //!
-//! Compiling is work of the CPU, in a service of the system, once per program. [`PUBLISHED`] is everything that was published, with
-//! source and grade. [`compile_time`] is a law with four figures: a fixed time, a time per megabyte of weights, a factor for the CPU of older
-//! chips, and a term that grows faster than the number of operations. It is no fit with a cross-validation as the times of calls have; its
-//! range is wide. Nothing was compiled by us.
+//! Compiling is work of the CPU, in a service of the system, once per program. [`PUBLISHED`] is everything that was
+//! published, with source and grade. [`compile_time`] is a law with four figures: a fixed time, a time per megabyte of
+//! weights, a factor for the CPU of older chips, and a term that grows faster than the number of operations. It is no
+//! fit with a cross-validation as the times of calls have; its range is wide. Nothing was compiled by us.
 
 use super::Range;
 use super::model::Path;
@@ -26,7 +26,8 @@ pub struct Compilation {
     pub what: &'static str,
     /// Programs that the time is for.
     pub programs: f64,
-    /// Megabytes of constants in one of them, on average; none where the source does not say. Worked out by us from the shapes.
+    /// Megabytes of constants in one of them, on average; none where the source does not say. Worked out by us from
+    /// the shapes.
     pub weight_mb: Option<f64>,
     /// Milliseconds for all programs together.
     pub ms: f64,
@@ -36,7 +37,8 @@ pub struct Compilation {
     pub grade: Grade,
     /// Who published it.
     pub cite: Cite,
-    /// What makes it unlike a compilation of one new program on a warm system; such rows are on record and no part of the law.
+    /// What makes it unlike a compilation of one new program on a warm system; such rows are on record and no part of
+    /// the law.
     pub apart: &'static str,
 }
 
@@ -295,7 +297,8 @@ pub struct CompileLaw {
 
 const LAW_CITE: Cite = Cite::of(&ANEMONE, "least absolute logarithms over the plain rows from M3 on");
 
-/// The law. Fixed time and slope are those with the least sum of absolute logarithms over the plain rows from M3 on; a test holds them to it.
+/// The law. Fixed time and slope are those with the least sum of absolute logarithms over the plain rows from M3 on; a
+/// test holds them to it.
 pub static LAW: CompileLaw = CompileLaw {
     fixed: Figure::new(47.0, "ms", Grade::Derived, LAW_CITE)
         .but(&[Conflict { claim: "27 ms warm and 750 ms cold, whatever the program", cite: PRIMER }]),
@@ -339,8 +342,8 @@ pub static LAW: CompileLaw = CompileLaw {
 /// How uncertain the term of many operations is, as a factor to either side: an assumption.
 const GROWTH_RANGE: f64 = 5.0;
 
-/// Seconds to compile one new program for a chip: a rough estimate. What the system has in its cache takes 5 to 10 ms in place of it, and the
-/// first program after the compiler service has started some 0.75 s more; neither is counted.
+/// Seconds to compile one new program for a chip: a rough estimate. What the system has in its cache takes 5 to 10 ms
+/// in place of it, and the first program after the compiler service has started some 0.75 s more; neither is counted.
 pub fn compile_time(chip: &Chip, operations: usize, weight_bytes: f64) -> Range {
     let figure = |figure: &Figure, otherwise: f64| figure.value.unwrap_or(otherwise);
     let generation = ChipFacts::of(chip).generation;

@@ -65,7 +65,8 @@ impl FunctionWork {
         FunctionWork::sharing(function, &BTreeSet::new(), assume)
     }
 
-    /// The work of a function that shares some of its states with other programs: these come and go through ports. The others stay where they are.
+    /// The work of a function that shares some of its states with other programs: these come and go through ports. The
+    /// others stay where they are.
     pub(super) fn sharing(
         function: &Function,
         shared: &BTreeSet<ValueId>,
@@ -165,8 +166,8 @@ impl FunctionWork {
     }
 }
 
-/// Rows of a port whose length in `fp16` is not a multiple of the pitch of 64 bytes (tensor layout of the engine: every row of
-/// every channel begins at such a multiple).
+/// Rows of a port whose length in `fp16` is not a multiple of the pitch of 64 bytes (tensor layout of the engine:
+/// every row of every channel begins at such a multiple).
 fn ragged_rows(shape: &Shape, assumed: usize) -> f64 {
     let Some(&width) = shape.last() else { return 0.0 };
     if width == UNKNOWN || (2 * width).is_multiple_of(64) {

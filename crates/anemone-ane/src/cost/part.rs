@@ -1,8 +1,8 @@
 //! Parts of a function: each as a function of its own, and what a call of it costs.
 //!
-//! What a part uses and does not make comes through its ports, and what it makes and others use leaves through them. A state that one
-//! part alone works on stays with it; one that several work on is passed from program to program, so every part that reads it takes it
-//! through a port, and every part that writes it gives it.
+//! What a part uses and does not make comes through its ports, and what it makes and others use leaves through them. A
+//! state that one part alone works on stays with it; one that several work on is passed from program to program, so
+//! every part that reads it takes it through a port, and every part that writes it gives it.
 
 use super::estimate::of_work;
 use super::graph::{Assumptions, FunctionWork};
@@ -13,9 +13,9 @@ use crate::chips::Chip;
 use mil::{Arg, Block, Def, Effect, Function, Operation, Value, ValueId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// What a call of each part would cost. A part is a list of positions in the body of the function. Operations of no part are the host's:
-/// what they share with a part is copied by the host, if [`EstimateOptions::host_copy`] says so; what one part gives to another stays in the
-/// engine's surfaces. Positions beyond the body stand for nothing.
+/// What a call of each part would cost. A part is a list of positions in the body of the function. Operations of no
+/// part are the host's: what they share with a part is copied by the host, if [`EstimateOptions::host_copy`] says so;
+/// what one part gives to another stays in the engine's surfaces. Positions beyond the body stand for nothing.
 pub fn estimate_parts(
     function: &Function,
     parts: &[Vec<usize>],
@@ -107,7 +107,8 @@ impl<'a> Cuts<'a> {
         cuts
     }
 
-    /// Whether an operation, or the caller, is on the host. Reading and writing a state is neither side's: its memory is a port.
+    /// Whether an operation, or the caller, is on the host. Reading and writing a state is neither side's: its memory
+    /// is a port.
     fn is_host(&self, at: usize) -> bool {
         let Some(operation) = self.function.body.ops.get(at) else { return true };
         self.owner[at].is_none() && access(operation).is_none()
@@ -160,8 +161,8 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// The operations at these positions as a function, with what they need of `constexpr` operations: compressed weights are made where they
-    /// are used, wherever their operation stands.
+    /// The operations at these positions as a function, with what they need of `constexpr` operations: compressed
+    /// weights are made where they are used, wherever their operation stands.
     pub(super) fn new(function: &Function, positions: &[usize], cuts: &Cuts<'_>) -> Part {
         let body = &function.body.ops;
         let positions: Vec<usize> = positions.iter().copied().filter(|&at| at < body.len()).collect();

@@ -1,9 +1,9 @@
 //! Dispatch planning: what one program cannot hold becomes several, cut between operations.
 //!
-//! Three limits cut a function: the weights of a program, the operations of a program (the compiler's time grows faster than their
-//! number), and the programs that a process may have loaded, which no cut can lift. Of the places where a part may end, the one
-//! with the fewest bytes alive is taken, for what is alive there is written by one program and read by the next: tensors, and states
-//! that are worked on before and after.
+//! Three limits cut a function: the weights of a program, the operations of a program (the compiler's time grows
+//! faster than their number), and the programs that a process may have loaded, which no cut can lift. Of the places
+//! where a part may end, the one with the fewest bytes alive is taken, for what is alive there is written by one
+//! program and read by the next: tensors, and states that are worked on before and after.
 
 use super::compile::{self, compile_time};
 use super::estimate::{Estimate, EstimateError, EstimateOptions, Range, of_work, work};
@@ -18,8 +18,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Weights of one program in bytes: "about 2 GB" is the limit, 1.6e9 was reported safe (ANEForge; one source).
 pub const MAX_WEIGHTS: f64 = 1.6e9;
-/// Operations of one program: a choice, for the compiler's time grows faster than their number; eight layers with their training step, some
-/// 2500 operations, took 162 s as one program (ANEForge; the count is ours).
+/// Operations of one program: a choice, for the compiler's time grows faster than their number; eight layers with
+/// their training step, some 2500 operations, took 162 s as one program (ANEForge; the count is ours).
 pub const MAX_OPS: usize = 400;
 
 /// Programs that a process can have of a route: loaded at a time, or, on the in-memory route, compiled.
@@ -220,7 +220,8 @@ fn one(
 /// Boundaries of the parts: the first is 0, the last the number of operations.
 fn cut(function: &Function) -> Vec<usize> {
     let ops = &function.body.ops;
-    // What each operation uses. Operations on compressed weights are none of any part: what they use is used where their result is.
+    // What each operation uses. Operations on compressed weights are none of any part: what they use is used where
+    // their result is.
     let mut behind: HashMap<ValueId, BTreeSet<ValueId>> = HashMap::new();
     let uses: Vec<BTreeSet<ValueId>> = ops
         .iter()
@@ -289,7 +290,8 @@ fn alive(function: &Function, uses: &[BTreeSet<ValueId>]) -> Vec<f64> {
     let mut seen = |value: ValueId, at: usize| {
         let crosses = match function.value(value).def {
             Def::Op => true,
-            // What comes from the caller reaches any part without passing through another; a state is there for all that follow.
+            // What comes from the caller reaches any part without passing through another; a state is there for all
+            // that follow.
             Def::Input => function.ty(value).is_state(),
             Def::Const(_) | Def::Constexpr => false,
         };

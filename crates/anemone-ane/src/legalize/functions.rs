@@ -1,10 +1,12 @@
 //! Functions that the engine does not have, by operations that it has.
 //!
-//! Each is written so that nothing cancels in `fp16`: a polynomial where a difference would, exact reductions of the argument elsewhere. The engine's
-//! `atan` is off by 2 %, so nothing goes through it. What cannot be written soundly stays refused: a remainder by anything but a power of two (the quotient
-//! would need more digits than `fp16` has), a product of many numbers of any size (parts of it leave the range where the whole does not).
+//! Each is written so that nothing cancels in `fp16`: a polynomial where a difference would, exact reductions of the
+//! argument elsewhere. The engine's `atan` is off by 2 %, so nothing goes through it. What cannot be written soundly
+//! stays refused: a remainder by anything but a power of two (the quotient would need more digits than `fp16` has), a
+//! product of many numbers of any size (parts of it leave the range where the whole does not).
 //!
-//! Largest relative errors against `f64`, over every `fp16` number of the domain (`tests/functions.rs`), by IEEE's arithmetic and by that of H17:
+//! Largest relative errors against `f64`, over every `fp16` number of the domain (`tests/functions.rs`), by IEEE's
+//! arithmetic and by that of H17:
 //!
 //! | | IEEE | H17 |
 //! |---|--:|--:|
@@ -14,7 +16,8 @@
 //! | `sinh`, `cosh` | 1.6e-3 | 1.6e-3 |
 //! | `mod` | 0, for negative numbers 2^-11 of the divisor | the same |
 //!
-//! A unit in the last place is 9.8e-4 at most. What the engine's own `exp` (4.7e-4) and `log` (8e-4) are off by, from tables that nobody published, comes on top.
+//! A unit in the last place is 9.8e-4 at most. What the engine's own `exp` (4.7e-4) and `log` (8e-4) are off by, from
+//! tables that nobody published, comes on top.
 
 use super::pointwise::{Results, required};
 use super::{Context, Rewrite, UNSUPPORTED};
@@ -79,8 +82,8 @@ pub(super) static REWRITES: &[Rewrite] = &[
 /// Half of pi in two parts, of which the first is exact in `fp16`.
 const HALF_PI: (f32, f32) = (1.5703125, 4.838_268e-4);
 
-// Of (f(x) / x - 1) / x² in x², through the nodes of Chebyshev: up to 1/4 for the first two, up to 1 for sinh. Fewer terms in `fp16`, where they are off
-// by less than a twentieth of its precision.
+// Of (f(x) / x - 1) / x² in x², through the nodes of Chebyshev: up to 1/4 for the first two, up to 1 for sinh. Fewer
+// terms in `fp16`, where they are off by less than a twentieth of its precision.
 const ASIN: (&[f32], &[f32]) =
     (&[0.1666867, 0.07357109, 0.05897564], &[0.1666667, 0.07498855, 0.04500138, 0.02655454, 0.03808502]);
 const ATANH: (&[f32], &[f32]) =
@@ -110,8 +113,8 @@ fn odd(
     f.add(x, tail)
 }
 
-/// `asin` and `acos`. Up to 1/2 it is the polynomial of x; beyond, `asin(|x|)` is a right angle less twice that of `sqrt((1 - |x|) / 2)`, where the difference
-/// is exact.
+/// `asin` and `acos`. Up to 1/2 it is the polynomial of x; beyond, `asin(|x|)` is a right angle less twice that of
+/// `sqrt((1 - |x|) / 2)`, where the difference is exact.
 fn arc(f: &mut FunctionBuilder, operation: &Operation, cosine: bool) -> Results {
     let x = required(f, operation, "x")?;
     let dtype = f.dtype(x);
@@ -146,8 +149,8 @@ fn arc(f: &mut FunctionBuilder, operation: &Operation, cosine: bool) -> Results 
     }])
 }
 
-/// Half the logarithm of a quotient, which is 0 at infinity rather than infinity at 0: the engine's logarithm of infinity is 0. The quotient is near 1 for small
-/// x, and all digits of x would be lost there.
+/// Half the logarithm of a quotient, which is 0 at infinity rather than infinity at 0: the engine's logarithm of
+/// infinity is 0. The quotient is near 1 for small x, and all digits of x would be lost there.
 fn atanh(f: &mut FunctionBuilder, operation: &Operation, _: &Context) -> Results {
     let x = required(f, operation, "x")?;
     let size = f.unary("abs", x)?;
@@ -165,8 +168,9 @@ fn atanh(f: &mut FunctionBuilder, operation: &Operation, _: &Context) -> Results
     Ok(vec![f.select(far, beyond, near)?])
 }
 
-/// `sinh` and `cosh`. The large exponential is a square, `exp(|x| / 2)²`: half of the argument is exact, and neither factor overflows before the result does.
-/// A shifted argument, `exp(|x| - ln 2)`, would lose its last digits, 0.26 % of the result. Near zero `sinh` is a polynomial.
+/// `sinh` and `cosh`. The large exponential is a square, `exp(|x| / 2)²`: half of the argument is exact, and neither
+/// factor overflows before the result does. A shifted argument, `exp(|x| - ln 2)`, would lose its last digits, 0.26 %
+/// of the result. Near zero `sinh` is a polynomial.
 fn hyperbolic(f: &mut FunctionBuilder, operation: &Operation, cosine: bool) -> Results {
     let x = required(f, operation, "x")?;
     let size = f.unary("abs", x)?;
@@ -189,8 +193,8 @@ fn hyperbolic(f: &mut FunctionBuilder, operation: &Operation, cosine: bool) -> R
     Ok(vec![f.select(far, beyond, near)?])
 }
 
-/// The divisor of a `mod`, where it is one power of two from 1 to 16384, so that its reciprocal is a normal number of `fp16` and the quotient exact; and
-/// where it stretches nothing.
+/// The divisor of a `mod`, where it is one power of two from 1 to 16384, so that its reciprocal is a normal number of
+/// `fp16` and the quotient exact; and where it stretches nothing.
 fn divisor(function: &Function, operation: &Operation) -> Option<f32> {
     let view = function.view(operation);
     let values = function.constant(view.value("y")?).and_then(Constant::to_f32)?;
@@ -203,8 +207,8 @@ fn divisor(function: &Function, operation: &Operation) -> Option<f32> {
     (power && same && values.iter().all(|&value| value == first)).then_some(first)
 }
 
-/// What is left of the quotient, times the divisor: both are exact where x is not below the divisor, and nothing is larger than x. A multiplication of the floor itself would be both
-/// larger and, on H17, dropped.
+/// What is left of the quotient, times the divisor: both are exact where x is not below the divisor, and nothing is
+/// larger than x. A multiplication of the floor itself would be both larger and, on H17, dropped.
 fn modulo(f: &mut FunctionBuilder, operation: &Operation, _: &Context) -> Results {
     let x = required(f, operation, "x")?;
     let by = divisor(f.function(), operation).unwrap_or(1.0);
@@ -223,8 +227,9 @@ fn modulo(f: &mut FunctionBuilder, operation: &Operation, _: &Context) -> Result
     Ok(vec![f.select(own, x, rest)?])
 }
 
-/// Whether partial products in `fp16` lose nothing that the whole has. Of two numbers there are none. Of more, the largest product of all has to be below
-/// 4096: then none overflows, and what a part loses below the range of `fp16` is no more than the last digit of 1.
+/// Whether partial products in `fp16` lose nothing that the whole has. Of two numbers there are none. Of more, the
+/// largest product of all has to be below 4096: then none overflows, and what a part loses below the range of `fp16`
+/// is no more than the last digit of 1.
 fn products_fit(site: &Site<'_>) -> bool {
     let output = site.op.output(0);
     let Ok(axes) = reduced_axes(&site.op) else { return false };

@@ -22,8 +22,8 @@ pub struct Hosted {
     pub why: String,
 }
 
-/// For each operation of a function's body, in order: why the engine does not take it, or `None` where it does. What is nested
-/// in an operation decides for it.
+/// For each operation of a function's body, in order: why the engine does not take it, or `None` where it does. What
+/// is nested in an operation decides for it.
 pub fn hosted(function: &Function, chip: &'static Chip) -> Vec<Option<Hosted>> {
     let count = function.body.ops.len();
     let Some(limits) = chip.family().limits() else {
@@ -83,7 +83,8 @@ pub fn hosted(function: &Function, chip: &'static Chip) -> Vec<Option<Hosted>> {
     hosted
 }
 
-/// What the engine does not take of what enters and leaves a function, states included: the types of it, and inputs that are outputs.
+/// What the engine does not take of what enters and leaves a function, states included: the types of it, and inputs
+/// that are outputs.
 pub(crate) fn refused_ports(function: &Function, chip: &'static Chip) -> Vec<Hosted> {
     let Some(limits) = chip.family().limits() else { return Vec::new() };
     let graph = Graph::new(function, chip, limits);

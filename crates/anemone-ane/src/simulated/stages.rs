@@ -1,8 +1,8 @@
 //! How a function is split between engine and host: as few programs of the engine as its order allows.
 //!
-//! The engine's programs run one after another, and the host works between them. An operation is in the first program that it can be in: after
-//! whatever the host has to do before. A function needs as many programs as there are stretches of the engine on the path that changes sides most
-//! often, and this is how many it gets.
+//! The engine's programs run one after another, and the host works between them. An operation is in the first program
+//! that it can be in: after whatever the host has to do before. A function needs as many programs as there are
+//! stretches of the engine on the path that changes sides most often, and this is how many it gets.
 
 use crate::chips::Chip;
 use crate::cost::{access, uses, writes};
@@ -51,7 +51,8 @@ impl Stages {
                 continue;
             }
             if let Some((state, written)) = access(operation) {
-                // Reading and writing a state is no work of either side: its memory is a port. What is read is what was written last.
+                // Reading and writing a state is no work of either side: its memory is a port. What is read is what
+                // was written last.
                 let from = made[written.unwrap_or(state).index()];
                 operation.outputs.iter().chain([&state]).for_each(|id| made[id.index()] = from);
                 continue;
@@ -113,8 +114,8 @@ impl Stages {
         self.hosted.iter()
     }
 
-    /// Bytes that the host's operations read and write in a call, each for itself; an unknown dimension counts as `unknown`, what is in a loop
-    /// once.
+    /// Bytes that the host's operations read and write in a call, each for itself; an unknown dimension counts as
+    /// `unknown`, what is in a loop once.
     pub fn host_bytes(&self, function: &Function, unknown: usize) -> f64 {
         let bytes = |id: ValueId| {
             let tensor = function.tensor(id);
