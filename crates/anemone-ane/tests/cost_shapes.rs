@@ -197,6 +197,131 @@ fn weights_beyond_the_limit_are_split() {
     assert_eq!(ops, program.functions[0].body.ops.len());
 }
 
+/// A chain of layers whose weights are states, or of which the last reads what the first wrote.
+fn stateful(layers: usize, width: usize, update: bool) -> Verified {
+    let mut f = FunctionBuilder::new("main", Opset::Ios18);
+    let state = f.state("memory", TensorType::fp16([1, width])).unwrap();
+    let mut x = f.input("x", TensorType::fp16([1, width])).unwrap();
+    for at in 0..layers {
+        x = f.unary("tanh", x).unwrap();
+        if update && at == 0 {
+            x = f.op("coreml_update_state").arg("state", state).arg("value", x).one().unwrap();
+        }
+    }
+    let held = f.op("read_state").arg("input", state).one().unwrap();
+    let y = f.add(x, held).unwrap();
+    f.name(y, "y");
+    verify(Program::single(f.finish(&[y]).unwrap())).unwrap()
+}
+
+/// A state that several programs work on goes from one to the next.
+#[test]
+fn shared_states_are_passed() {
+    let chip = Chip::named("M1").unwrap();
+    let options = EstimateOptions::default();
+    let width = 1 << 20;
+    let of = |update: bool| plan(&stateful(900, width, update), "main", chip, &options).unwrap();
+    let (own, shared) = (of(false), of(true));
+    assert!(own.parts.len() == shared.parts.len() && own.parts.len() >= 3);
+    // What only the last program reads stays with it.
+    assert!(!own.notes.iter().any(|note| note.contains("passed")), "{:?}", own.notes);
+    assert!(shared.notes.iter().any(|note| note.starts_with("1 state is passed")), "{:?}", shared.notes);
+    let ports = |plan: &anemone_ane::cost::Plan, at: usize| plan.parts[at].estimate.terms.ports_us;
+    let last = own.parts.len() - 1;
+    // The first program writes it: three tensors of this size in place of two. The last reads it: the same.
+    for at in [0, last] {
+        let ratio = ports(&shared, at) / ports(&own, at);
+        assert!((ratio - 1.5).abs() < 0.01, "part {at}: {ratio}");
+    }
+    assert_eq!(ports(&shared, 1), ports(&own, 1));
+    assert!(shared.parts[0].inputs.contains(&"memory".to_string()));
+    assert!(!shared.parts[1].inputs.contains(&"memory".to_string()));
+}
+
+/// Compressed weights weigh where they are used, wherever they are unpacked.
+#[test]
+fn compressed_weights_at_the_beginning_do_not_crowd_one_part() {
+    let mut f = FunctionBuilder::new("main", Opset::Ios18);
+    let width = 8192;
+    let ty = TensorType::new(DataType::Int8, [width, width]);
+    let scale = Constant::from_storage(TensorType::fp16([]), Arc::new(vec![0u8; 2])).unwrap();
+    let weights: Vec<ValueId> = (0..50)
+        .map(|_| {
+            let data = Constant::from_storage(ty.clone(), Arc::new(vec![0u8; ty.bytes()])).unwrap();
+            let call = f.op("constexpr_affine_dequantize").constant("quantized_data", data);
+            let zero =
+                Constant::from_storage(TensorType::new(DataType::Int8, []), Arc::new(vec![0u8])).unwrap();
+            call.constant("zero_point", zero).constant("scale", scale.clone()).int("axis", 0).one().unwrap()
+        })
+        .collect();
+    let mut x = f.input("x", TensorType::fp16([8, width])).unwrap();
+    for weight in weights {
+        x = f.op("linear").arg("x", x).arg("weight", weight).one().unwrap();
+    }
+    f.name(x, "y");
+    let program = verify(Program::single(f.finish(&[x]).unwrap())).unwrap();
+    // 50 layers of 67 MB are 3.4 GB.
+    let plan = plan(&program, "main", Chip::named("M5").unwrap(), &EstimateOptions::default()).unwrap();
+    assert!(plan.fits, "{:?}", plan.notes);
+    assert_eq!(plan.parts.len(), 3);
+    assert!(plan.parts.iter().all(|part| part.weight_bytes > 1e8 && part.weight_bytes <= 1.6e9));
+    let linear = |program: &Verified| {
+        program.functions[0].body.ops.iter().filter(|op| op.op.declaration().name == "linear").count()
+    };
+    assert_eq!(plan.programs.iter().map(linear).sum::<usize>(), 50);
+}
+
+/// Programs pass what a port can take.
+#[test]
+fn truth_values_do_not_pass_between_programs() {
+    let mut f = FunctionBuilder::new("main", Opset::Ios18);
+    let mut x = f.input("x", TensorType::fp16([4, 8])).unwrap();
+    for _ in 0..150 {
+        // Of three places to cut, the one before the choice has the fewest bytes alive: 4 × 8 truth values against 64.
+        let other = f.unary("tanh", x).unwrap();
+        let mask = f.op("greater").arg("x", other).arg("y", x).one().unwrap();
+        let (one, zero) = (f.float(DataType::Fp16, 1.0), f.float(DataType::Fp16, 0.0));
+        let chosen = f.select(mask, one, zero).unwrap();
+        x = f.unary("sigmoid", chosen).unwrap();
+    }
+    f.name(x, "y");
+    let program = verify(Program::single(f.finish(&[x]).unwrap())).unwrap();
+    let plan = plan(&program, "main", Chip::named("M5").unwrap(), &EstimateOptions::default()).unwrap();
+    assert!(plan.parts.len() >= 2);
+    for program in &plan.programs {
+        let function = &program.functions[0];
+        for &id in function.inputs.iter().chain(&function.body.outputs) {
+            assert_eq!(function.dtype(id), DataType::Fp16, "{}", function.display_name(id));
+        }
+    }
+}
+
+#[test]
+fn a_process_holds_more_programs_of_one_route_than_of_the_other() {
+    let mut f = FunctionBuilder::new("main", Opset::Ios18);
+    let width = 27000;
+    let mut x = f.input("x", TensorType::fp16([1, width])).unwrap();
+    // One piece of memory, never touched, under many names.
+    let weight = zeros(&[width, width]);
+    for _ in 0..122 {
+        let weight = f.constant(weight.clone());
+        x = f.op("linear").arg("x", x).arg("weight", weight).one().unwrap();
+    }
+    f.name(x, "y");
+    let program = verify(Program::single(f.finish(&[x]).unwrap())).unwrap();
+    let of = |path| {
+        let options = EstimateOptions { path, ..EstimateOptions::default() };
+        plan(&program, "main", Chip::named("M1").unwrap(), &options).unwrap()
+    };
+    let (e5rt, direct) = (of(Path::E5rt), of(Path::Direct));
+    assert_eq!((e5rt.parts.len(), direct.parts.len()), (122, 122));
+    assert!(e5rt.fits, "128 of them: {:?}", e5rt.notes);
+    assert!(!direct.fits && direct.notes.iter().any(|note| note.contains("about 119")), "{:?}", direct.notes);
+    let parts: f64 = e5rt.parts.iter().map(|part| part.compile_s.mid).sum();
+    let all = e5rt.compile_s;
+    assert!((all.mid / parts - 1.0).abs() < 1e-9 && all.low < all.mid && all.mid < all.high);
+}
+
 #[test]
 fn long_programs_are_split() {
     let plan =

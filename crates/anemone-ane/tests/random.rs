@@ -169,6 +169,33 @@ fn add(
     }
 }
 
+/// Runs the stages: the host does all that it can, then the engine its next program, which has to find what it needs.
+/// What is not run in the end.
+fn left_over(f: &mil::Function, stages: &Stages) -> Vec<usize> {
+    let mut there: Vec<bool> = f.values.iter().map(|value| !matches!(value.def, mil::Def::Op)).collect();
+    let of_engine: Vec<usize> = stages.parts().iter().flatten().copied().collect();
+    let mut left: Vec<usize> = (0..f.body.ops.len()).collect();
+    let mut run = |there: &mut Vec<bool>, mine: &dyn Fn(usize) -> bool| {
+        left.retain(|&at| {
+            let operation = &f.body.ops[at];
+            let ready = mine(at) && operation.uses().all(|id| there[id.index()]);
+            if ready {
+                operation.outputs.iter().for_each(|id| there[id.index()] = true);
+            }
+            !ready
+        });
+        left.clone()
+    };
+    for part in stages.parts() {
+        run(&mut there, &|at| !of_engine.contains(&at));
+        let after = run(&mut there, &|at| part.contains(&at));
+        if let Some(&stuck) = part.iter().find(|at| after.contains(at)) {
+            return vec![stuck];
+        }
+    }
+    run(&mut there, &|at| !of_engine.contains(&at))
+}
+
 fn all_chips() -> impl Iterator<Item = &'static Chip> {
     CHIPS.iter().chain(BARE)
 }
@@ -217,6 +244,7 @@ proptest! {
         placed.sort_unstable();
         placed.dedup();
         prop_assert_eq!(placed.len(), stages.on_engine());
+        prop_assert_eq!(left_over(f, &stages), Vec::<usize>::new());
         if before.verdict != Verdict::Refused {
             prop_assert_eq!(stages.on_host(), 0);
         }

@@ -101,7 +101,7 @@ fn print(opened: &Opened, function: &str, plans: &[(&Chip, Plan)], out: &mut Out
             .fold((0.0, 0.0), |sum, part| (sum.0 + part.estimate.flops, sum.1 + part.weight_bytes));
         let why = plan.reasons.iter().map(|reason| match reason {
             Reason::Weights => format!("more than {} GB of weights", digits(MAX_WEIGHTS / 1e9)),
-            Reason::CompileTime => format!("more than {MAX_OPS} operations compile for minutes"),
+            Reason::CompileTime => format!("more than {MAX_OPS} operations, whose compilation takes long"),
         });
         let programs = match plan.parts.len() {
             1 => "one program".to_string(),
@@ -115,18 +115,19 @@ fn print(opened: &Opened, function: &str, plans: &[(&Chip, Plan)], out: &mut Out
     }
     out.result("")?;
     out.result(&format!(
-        "{:<10} {:<26} {:<26} {:<12} {:>6}  {}",
-        "chip", "latency, ms", "energy, mJ", "bound by", "of peak", "known"
+        "{:<10} {:<26} {:<26} {:<12} {:>7} {:>10}  {}",
+        "chip", "latency, ms", "energy, mJ", "bound by", "of peak", "compile, s", "known"
     ))?;
     for (chip, plan) in plans {
         let Some((longest, utilization)) = summary(plan) else { continue };
         out.result(&format!(
-            "{:<10} {:<26} {:<26} {:<12} {:>6}  {}",
+            "{:<10} {:<26} {:<26} {:<12} {:>7} {:>10}  {}",
             chip.name,
             range(plan.latency_ms),
             range(plan.energy_mj),
             longest.bound_by.name(),
             format!("{:.1}%", utilization * 100.0),
+            format!("{:.2}", plan.compile_s.mid),
             longest.provenance.name().replace("measured_chip", "measured"),
         ))?;
     }
@@ -142,6 +143,10 @@ fn print(opened: &Opened, function: &str, plans: &[(&Chip, Plan)], out: &mut Out
     }
     lines("Whether it would run there at all is another question: `anemone check`.", out)?;
     lines(&format!("Energy is that of the engine's rail. Known: {KNOWN}."), out)?;
+    lines(
+        "Compiling happens once, on the CPU, and is in no latency: a rough estimate, good to a factor of two at best.",
+        out,
+    )?;
     lines(&format!("This is {BASIS}."), out)
 }
 

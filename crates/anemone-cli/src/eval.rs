@@ -35,9 +35,11 @@ pub(crate) fn eval(args: &EvalArgs, out: &mut Output) -> Result<(), CliError> {
     })?;
     let evaluation = evaluated.ok_or(CliError::Interrupted)?;
     let seconds = start.elapsed().as_secs_f64();
+    let meter = running.backend.meter();
     let mut line = json!({
         "event": "evaluated", "iteration": iteration, "examples": evaluation.examples,
         "unit": data.unit(), "seconds": seconds, "device": running.description,
+        "simulated": meter.as_ref().map(report::meter_json),
     });
     if let (Value::Object(line), Ok(Value::Object(values))) =
         (&mut line, serde_json::to_value(&evaluation.values))
@@ -57,5 +59,6 @@ pub(crate) fn eval(args: &EvalArgs, out: &mut Output) -> Result<(), CliError> {
     let count = thousands(evaluation.examples as f64);
     rows.push(("measured on", format!("{count} {} in {}", data.unit(), duration(seconds))));
     rows.push(("ran on", running.description));
+    rows.extend(meter.iter().flat_map(report::meter_rows));
     out.table(&rows)
 }

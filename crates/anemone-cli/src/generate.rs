@@ -4,6 +4,7 @@ use crate::args::GenerateArgs;
 use crate::config::{ModelConfig, RunConfig};
 use crate::error::CliError;
 use crate::output::Output;
+use crate::report::meter_json;
 use crate::{device, interrupt, source};
 use anemone::nn::generate::{GenerateOptions, Generator, Stop};
 use anemone::nn::models::{Llama, llama2c};
@@ -60,6 +61,7 @@ pub(crate) fn generate(args: &GenerateArgs, out: &mut Output) -> Result<(), CliE
     line["prompt"] = json!(args.prompt);
     line["tokens_per_second"] = json!(written.rate());
     line["device"] = json!(running.description);
+    line["simulated"] = json!(running.backend.meter().as_ref().map(meter_json));
     out.json(&line)?;
     match written.stop {
         Stop::Interrupted => Err(CliError::Interrupted),

@@ -2,7 +2,7 @@
 
 mod weights;
 
-pub(crate) use weights::Elided;
+pub(crate) use weights::{Elided, size};
 
 use crate::args::InspectArgs;
 use crate::error::CliError;

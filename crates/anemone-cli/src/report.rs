@@ -3,6 +3,7 @@
 use crate::config::{ModelConfig, RunConfig, TokenizerKind};
 use crate::device::Running;
 use crate::error::CliError;
+use crate::inspect::size;
 use crate::output::{Output, duration, thousands};
 use anemone::nn::train::{Checkpoint, Outcome, Precision, Report};
 use anemone::runtime::Meter;
@@ -55,42 +56,86 @@ pub(crate) fn show(
 }
 
 /// Rows about what a simulated device would have spent.
-pub(crate) fn meter_rows(meter: &Meter) -> [(&'static str, String); 2] {
-    let time = |seconds: f64| {
-        if seconds < 1.0 { format!("{:.3} ms", seconds * 1e3) } else { duration(seconds) }
-    };
+pub(crate) fn meter_rows(meter: &Meter) -> [(&'static str, String); 4] {
     let energy = match meter.millijoules {
         small if small < 1e3 => format!("{small:.2} mJ"),
         large => format!("{:.2} J", large / 1e3),
     };
     let each = match meter.calls {
         0 | 1 => String::new(),
-        calls => format!("; {} a call", time(meter.seconds / calls as f64)),
+        calls => format!("; {} a call on average", short(meter.seconds / calls as f64)),
     };
-    let count =
-        |count: u64, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
     [
         (
             "estimate",
             format!(
                 "{} on the engine of {} ({} to {}), {energy}{each}",
-                time(meter.seconds),
+                short(meter.seconds),
                 meter.device,
-                time(meter.seconds_low),
-                time(meter.seconds_high),
+                short(meter.seconds_low),
+                short(meter.seconds_high),
             ),
         ),
         (
             "",
             format!(
-                "{}, {}; {} on the engine, {} on the host, whose time is not in it",
+                "{}, {}; functions of {} on the engine, {} on the host",
                 count(meter.calls, "call", "calls"),
                 count(meter.dispatches, "dispatch", "dispatches"),
                 count(meter.on_device, "operation", "operations"),
                 meter.on_host
             ),
         ),
+        ("compiling", compiling(meter)),
+        ("on the host", on_the_host(meter, 1)),
     ]
+}
+
+/// The time to compile, for people.
+pub(crate) fn compiling(meter: &Meter) -> String {
+    format!(
+        "some {} for {} ({} to {}), once, and not in the time above",
+        rough(meter.compile_seconds),
+        count(meter.compiled, "program", "programs"),
+        rough(meter.compile_seconds_low),
+        rough(meter.compile_seconds_high),
+    )
+}
+
+/// What the host did, for people: of the calls of a meter, or of one of so many steps.
+pub(crate) fn on_the_host(meter: &Meter, steps: u64) -> String {
+    let steps = steps.max(1);
+    let copies = format!(
+        "conversion and copies at the engine's ports, some {}, not in the time above either",
+        short(meter.copy_seconds / steps as f64)
+    );
+    match meter.host_operations {
+        0 => copies,
+        operations => format!(
+            "{} that read and write {}; how long they take is not estimated and in no figure; and {copies}",
+            count(operations / steps, "operation", "operations"),
+            size((meter.host_bytes / steps) as usize)
+        ),
+    }
+}
+
+/// `3 programs`.
+pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// A time from microseconds up.
+fn short(seconds: f64) -> String {
+    if seconds < 1.0 { format!("{:.3} ms", seconds * 1e3) } else { duration(seconds) }
+}
+
+/// A time that is not known to more than two digits.
+fn rough(seconds: f64) -> String {
+    match seconds {
+        s if s < 0.0995 => format!("{s:.3} s"),
+        s if s < 0.995 => format!("{s:.2} s"),
+        s => duration(s),
+    }
 }
 
 /// The same for programs.
@@ -99,7 +144,14 @@ pub(crate) fn meter_json(meter: &Meter) -> serde_json::Value {
         "chip": meter.device, "basis": "estimated", "calls": meter.calls, "dispatches": meter.dispatches,
         "seconds": meter.seconds, "seconds_low": meter.seconds_low, "seconds_high": meter.seconds_high,
         "millijoules": meter.millijoules, "programs": meter.compiled,
+        "compile_seconds": meter.compile_seconds, "compile_seconds_low": meter.compile_seconds_low,
+        "compile_seconds_high": meter.compile_seconds_high,
         "operations_on_engine": meter.on_device, "operations_on_host": meter.on_host,
+        // In all calls. The time of the operations is not estimated.
+        "host": {
+            "operations": meter.host_operations, "bytes": meter.host_bytes, "seconds": null,
+            "copy_seconds": meter.copy_seconds,
+        },
     })
 }
 

@@ -8,7 +8,7 @@ use crate::interrupt;
 use crate::output::{Output, duration};
 use crate::plan::Plan;
 use crate::progress::{Outlook, Watcher};
-use crate::report::meter_json;
+use crate::report::{compiling, count, meter_json, on_the_host};
 use crate::source::{self, Source};
 use crate::train::fitted;
 use anemone::Device;
@@ -204,15 +204,21 @@ fn table(runs: &[Run], out: &mut Output) -> Result<(), CliError> {
     out.say("")?;
     out.paragraph(
         "`to …` is how far the training losses are from another run's, on average over the steps. `a step there` and its energy are \
-         estimates for the operations that the engine takes; the rest (fp32: optimizer, loss) is left to the host and is \
-         not in it. Weights that train are operands, and for those the engine is taken not to use Winograd's algorithm, so generations differ \
+         estimates for the operations that the engine takes. The rest (fp32: optimizer, loss) is left to the host: its time is not estimated \
+         and in no figure. Compiling is not in a step either. Weights that train are operands, and for those the engine is taken not to use \
+         Winograd's algorithm, so generations differ \
          little here; deployed, they do (`anemone check --numerics`). The arithmetic is a model of the engine's, fitted to published figures; nothing ran on a device.",
     )?;
     for run in runs {
         if let Some(meter) = &run.meter {
-            out.say(&format!(
-                "{}: {} operations on the engine in {} programs, {} on the host.",
-                run.name, meter.on_device, meter.compiled, meter.on_host
+            let steps = meter.calls.max(1);
+            out.say("")?;
+            out.paragraph(&format!(
+                "{}: a step is {} of the engine; on the host, {}. Compiling the step and its evaluation: {}.",
+                run.name,
+                count(meter.dispatches / steps, "program", "programs"),
+                on_the_host(meter, steps),
+                compiling(meter),
             ))?;
         }
     }

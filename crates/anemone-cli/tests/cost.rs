@@ -12,7 +12,7 @@ use tempfile::TempDir;
 fn a_model_is_estimated_on_all_chips() {
     let dir = TempDir::new().unwrap();
     let text = succeed(dir.path(), &["estimate", "cifar"]);
-    for part in ["M1 ", "M4 Max", "M6", "extrapolated", "measured", "not a measurement"] {
+    for part in ["M1 ", "M4 Max", "M6", "extrapolated", "measured", "not a measurement", "compile, s"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     let json = succeed(dir.path(), &["estimate", "cifar", "--chips", "m1,m5pro", "--json"]);
@@ -21,6 +21,9 @@ fn a_model_is_estimated_on_all_chips() {
     assert_eq!(json["chips"].as_array().unwrap().len(), 2);
     assert!(latency(0, "low") < latency(0, "mid") && latency(0, "mid") < latency(0, "high"));
     assert!(latency(0, "mid") > latency(1, "mid"));
+    let compile = |at: usize, end: &str| json["chips"][at]["plan"]["compile_s"][end].as_f64().unwrap();
+    assert!(0.0 < compile(0, "low") && compile(0, "low") < compile(0, "mid"));
+    assert!(compile(0, "mid") > compile(1, "mid"), "an M1 compiles slower");
     let copied = succeed(dir.path(), &["estimate", "cifar", "--chips", "m1", "--host-copy", "--json"]);
     let copied: Value = serde_json::from_str(&copied).unwrap();
     assert!(copied["chips"][0]["plan"]["latency_ms"]["mid"].as_f64().unwrap() > latency(0, "mid"));

@@ -51,7 +51,20 @@ fn runs_on_simulated_engines_are_compared() {
     let text = succeed(dir.path(), &with(&["--chips", "m1,m4max"]));
     // Paragraphs are wrapped.
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    for part in ["fp32", "fp16, IEEE", "M1", "M4 Max", "a step there", "nothing ran on a device"] {
+    for part in [
+        "fp32",
+        "fp16, IEEE",
+        "M1",
+        "M4 Max",
+        "a step there",
+        "nothing ran on a device",
+        "its time is not estimated and in no figure",
+        "M1: a step is",
+        "M4 Max: a step is",
+        "on the host, ",
+        "Compiling the step and its evaluation: ",
+        "once, and not in the time above",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     let events = lines(&succeed(dir.path(), &with(&["--chips", "m1", "--json"])));
@@ -60,6 +73,15 @@ fn runs_on_simulated_engines_are_compared() {
     assert!(runs.iter().all(|run| run["losses"].as_array().unwrap().len() == 4));
     assert_eq!(runs[2]["simulated"]["calls"], 4);
     assert!(runs[2]["simulated"]["seconds"].as_f64().unwrap() > 0.0 && runs[0]["simulated"].is_null());
+    let meter = &runs[2]["simulated"];
+    let number = |name: &str| meter[name].as_f64().unwrap();
+    let (low, mid, high) =
+        (number("compile_seconds_low"), number("compile_seconds"), number("compile_seconds_high"));
+    assert!(0.0 < low && low < mid && mid < high, "{meter}");
+    // Of the steps alone: the optimizer and the loss are the host's, and nobody says how long they take.
+    let host = &meter["host"];
+    assert!(host["operations"].as_u64().unwrap() % 4 == 0 && host["bytes"].as_u64().unwrap() > 0, "{host}");
+    assert!(host["seconds"].is_null() && host["copy_seconds"].as_f64().unwrap() > 0.0, "{host}");
     let end = events.last().unwrap();
     assert_eq!(end["drifts"].as_array().unwrap().len(), 3);
     assert!(std::fs::read_dir(dir.path()).unwrap().next().is_none(), "nothing is written");
@@ -76,5 +98,16 @@ fn a_run_may_be_made_on_a_simulated_engine() {
         .concat();
     let text = succeed(dir.path(), &args);
     assert!(text.contains("on the engine of M5") && text.contains("simulated by the CPU"), "{text}");
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in
+        ["compiling ", "once, and not in the time above", "on the host ", "is not estimated and in no figure"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let eval = ["eval", "run", "--device", "simulated:m5"];
+    let text = succeed(dir.path(), &eval);
+    assert!(text.contains("on the engine of M5 (") && text.contains("on the host "), "{text}");
+    let line = &lines(&succeed(dir.path(), &[&eval[..], &["--json"]].concat()))[0];
+    assert!(line["simulated"]["compile_seconds"].as_f64().unwrap() > 0.0, "{line}");
     refused(dir.path(), &["train", "mlp", "--device", "simulated:m99"], 2, "simulated:CHIP");
 }

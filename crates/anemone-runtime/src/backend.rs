@@ -23,6 +23,11 @@ pub trait Backend: Send + Sync {
 }
 
 /// What a simulated device would have spent: estimates of a cost model, never measurements.
+///
+/// Clocks of different processors are kept apart: `seconds` is the device's; `compile_seconds` is a service's of the
+/// host, once per program; `copy_seconds` is the host's, for what it hands to the device and takes from it. The time
+/// of the operations that are left to the host is in none, for no published figure says how long they take. How many
+/// they were and how much they moved is counted instead.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Meter {
     /// The device that is simulated.
@@ -41,10 +46,24 @@ pub struct Meter {
     pub millijoules: f64,
     /// Programs compiled for the device.
     pub compiled: u64,
+    /// Seconds that compiling them would take: a rough estimate.
+    pub compile_seconds: f64,
+    /// The same if each is as fast as is likely.
+    pub compile_seconds_low: f64,
+    /// The same if each is as slow as is likely.
+    pub compile_seconds_high: f64,
     /// Operations of the compiled functions that the device takes.
     pub on_device: u64,
-    /// Operations of the compiled functions that are left to the host; their time is in no figure here.
+    /// Operations of the compiled functions that are left to the host.
     pub on_host: u64,
+    /// Operations that the host ran in all calls; what is in a loop counts once a call.
+    pub host_operations: u64,
+    /// Bytes that these read and wrote, each operation for itself.
+    pub host_bytes: u64,
+    /// Seconds in which the host converts and copies what passes between it and the device: the middle of the
+    /// estimates, not in `seconds` unless these were asked to have it. A cast right at the device's port is among the
+    /// operations too.
+    pub copy_seconds: f64,
 }
 
 /// What to compile, and which states to bind.

@@ -94,6 +94,9 @@ pub enum CompileError {
     /// A pass of the back end failed.
     #[error("{0}")]
     Pass(String),
+    /// The device cannot hold the program, or one more of them.
+    #[error("{0}")]
+    Limit(String),
 }
 
 /// Why a run failed.

@@ -42,6 +42,8 @@ fn train_on_simulated_engines(model: &dyn Model, data: &dyn Data) {
         let meter = meter.unwrap();
         assert_eq!(meter.calls, STEPS as u64);
         assert!(meter.dispatches >= meter.calls && meter.on_device > 0 && meter.on_host > 0, "{meter:?}");
+        assert!(meter.compile_seconds > 0.0 && meter.host_bytes > 0, "{meter:?}");
+        assert_eq!(meter.host_operations % meter.calls, 0, "the same in every step: {meter:?}");
         assert!(meter.seconds > 0.0 && meter.seconds.is_finite() && meter.millijoules > 0.0, "{meter:?}");
     }
 }

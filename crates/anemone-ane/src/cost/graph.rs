@@ -1,7 +1,9 @@
 //! A function as a list of work: what is fused into its producer, what nested blocks add, what crosses the ports.
 
+use super::part::access;
 use super::work::{Context, Stream, Unit, Work, elements, of_operation};
-use mil::{Block, DataType, Def, Family, Function, Operation, Type, UNKNOWN, ValueId};
+use mil::{Block, DataType, Def, Family, Function, Operation, Shape, TensorType, Type, UNKNOWN, ValueId};
+use std::collections::BTreeSet;
 
 /// One operation with its work.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,9 +62,20 @@ pub struct Assumptions {
 impl FunctionWork {
     /// The work of a function of a verified program.
     pub fn new(function: &Function, assume: Assumptions) -> FunctionWork {
+        FunctionWork::sharing(function, &BTreeSet::new(), assume)
+    }
+
+    /// The work of a function that shares some of its states with other programs: these come and go through ports. The
+    /// others stay where they are.
+    pub(super) fn sharing(
+        function: &Function,
+        shared: &BTreeSet<ValueId>,
+        assume: Assumptions,
+    ) -> FunctionWork {
         let compressed = compressed(function);
         let dequantized = marks(function, |operation| operation.op.declaration().name == "dequantize");
-        let mut ports = ports(function);
+        let passed = Passed::new(function, shared);
+        let mut ports = ports(function, &passed);
         fused_ports(function, &mut ports);
         let context = Context {
             function,
@@ -103,17 +116,26 @@ impl FunctionWork {
         let outputs = function.body.outputs.iter().copied();
         for value in function.tensor_inputs().chain(outputs) {
             work.add_port(function.ty(value), assume.unknown_dim);
+            work.add_copy(function.ty(value), assume.unknown_dim);
+        }
+        // From program to program without the host.
+        for &state in passed.read.iter().chain(&passed.written) {
+            work.add_port(function.ty(state), assume.unknown_dim);
         }
         work
     }
 
     /// Adds a value that enters or leaves.
-    pub(super) fn add_port(&mut self, ty: &Type, assumed: usize) {
-        let Some(tensor) = ty.as_tensor() else { return };
-        let count = elements(&tensor.shape, assumed);
-        self.port_bytes += count * port_size(ty);
-        self.host_bytes += 2.0 * count;
-        self.ragged_rows += ragged_rows(ty, assumed);
+    fn add_port(&mut self, ty: &Type, assumed: usize) {
+        let Some(tensor) = port(ty) else { return };
+        self.port_bytes += elements(&tensor.shape, assumed) * tensor.dtype.size().max(1) as f64;
+    }
+
+    /// Adds a value that the host converts and copies.
+    pub(super) fn add_copy(&mut self, ty: &Type, assumed: usize) {
+        let Some(tensor) = port(ty) else { return };
+        self.host_bytes += 2.0 * elements(&tensor.shape, assumed);
+        self.ragged_rows += ragged_rows(&tensor.shape, assumed);
     }
 
     /// Floating-point operations per call.
@@ -144,10 +166,9 @@ impl FunctionWork {
     }
 }
 
-/// Rows of a port whose length in `fp16` is not a multiple of the pitch of 64 bytes (tensor layout of the engine: every row of
-/// every channel begins at such a multiple).
-fn ragged_rows(ty: &Type, assumed: usize) -> f64 {
-    let shape = &ty.tensor().shape;
+/// Rows of a port whose length in `fp16` is not a multiple of the pitch of 64 bytes (tensor layout of the engine:
+/// every row of every channel begins at such a multiple).
+fn ragged_rows(shape: &Shape, assumed: usize) -> f64 {
     let Some(&width) = shape.last() else { return 0.0 };
     if width == UNKNOWN || (2 * width).is_multiple_of(64) {
         return 0.0;
@@ -155,8 +176,41 @@ fn ragged_rows(ty: &Type, assumed: usize) -> f64 {
     elements(shape, assumed) / width.max(1) as f64
 }
 
+/// What can be a port: a tensor, and the tensor that a state holds.
+fn port(ty: &Type) -> Option<&TensorType> {
+    match ty {
+        Type::Tensor(tensor) | Type::State(tensor) => Some(tensor),
+        _ => None,
+    }
+}
+
+/// States that come from other programs and go to them.
+#[derive(Default)]
+struct Passed {
+    /// Those that are read: they come in.
+    read: BTreeSet<ValueId>,
+    /// Those that are written: they go out.
+    written: BTreeSet<ValueId>,
+    /// Tensors that are read from them or written to them.
+    tensors: Vec<ValueId>,
+}
+
+impl Passed {
+    fn new(function: &Function, shared: &BTreeSet<ValueId>) -> Passed {
+        let mut passed = Passed::default();
+        visit(&function.body, &mut |operation| {
+            let Some((state, written)) = access(operation) else { return };
+            if shared.contains(&state) {
+                passed.tensors.extend(written.iter().chain(&operation.outputs));
+                if written.is_some() { &mut passed.written } else { &mut passed.read }.insert(state);
+            }
+        });
+        passed
+    }
+}
+
 /// For every value: whether it crosses a port, perhaps in another type.
-fn ports(function: &Function) -> Vec<bool> {
+fn ports(function: &Function, passed: &Passed) -> Vec<bool> {
     let mut ports = vec![false; function.values.len()];
     let mut mark = |value: ValueId| {
         if let Some(port) = ports.get_mut(value.index()) {
@@ -164,6 +218,7 @@ fn ports(function: &Function) -> Vec<bool> {
         }
     };
     function.tensor_inputs().chain(function.body.outputs.iter().copied()).for_each(&mut mark);
+    passed.tensors.iter().copied().for_each(&mut mark);
     for operation in function.body.ops.iter().filter(|operation| operation.op.declaration().name == "cast") {
         if operation.uses().next().is_some_and(|value| function.inputs.contains(&value)) {
             operation.outputs.iter().copied().for_each(&mut mark);
@@ -214,23 +269,18 @@ fn producer(function: &Function, value: ValueId) -> Option<Family> {
         .map(|operation| operation.op.family)
 }
 
-fn port_size(ty: &Type) -> f64 {
-    ty.as_tensor().map_or(2.0, |tensor| tensor.dtype.size().max(1) as f64)
-}
-
-/// Bytes of the constants of a function as the engine keeps them: `fp32` as `fp16`.
+/// Bytes of the constants of a function as the engine keeps them.
 fn weights(function: &Function) -> f64 {
-    weights_of(function, (0..function.values.len()).map(ValueId::from_index))
+    (0..function.values.len()).map(|at| constant_bytes(function, ValueId::from_index(at))).sum()
 }
 
-/// The same of these values.
-pub(super) fn weights_of(function: &Function, values: impl IntoIterator<Item = ValueId>) -> f64 {
-    let bytes = values.into_iter().map(|id| match &function.value(id).def {
+/// Bytes of a constant as the engine keeps it: `fp32` as `fp16`. None of what is computed.
+pub(super) fn constant_bytes(function: &Function, value: ValueId) -> f64 {
+    match &function.value(value).def {
         Def::Const(constant) if constant.ty().dtype == DataType::Fp32 => constant.bytes().len() as f64 / 2.0,
         Def::Const(constant) => constant.bytes().len() as f64,
         Def::Input | Def::Op | Def::Constexpr => 0.0,
-    });
-    bytes.sum()
+    }
 }
 
 fn visit<'a>(block: &'a Block, see: &mut impl FnMut(&'a Operation)) {

@@ -13,6 +13,7 @@
 //!
 //! - [`graph`] reads a function as work: what is fused, what crosses the ports. [`work`] is the table by op family.
 //! - [`model`] has the formulas, `fitted.rs` the numbers, [`energy`] the rails.
+//! - [`compile`] has what is published about the time to compile, and a rough law.
 //! - [`plan()`] splits what one program cannot hold.
 //!
 //! ```
@@ -32,6 +33,7 @@
 //! ```
 
 pub mod calibration;
+pub mod compile;
 pub mod energy;
 mod estimate;
 mod fitted;
@@ -42,9 +44,11 @@ mod part;
 mod plan;
 pub mod work;
 
+pub use compile::compile_time;
 pub use estimate::{
     Bound, Estimate, EstimateError, EstimateOptions, OpCost, Provenance, Range, Terms, estimate,
 };
 pub use model::Path;
 pub use part::estimate_parts;
-pub use plan::{MAX_OPS, MAX_PROGRAMS, MAX_WEIGHTS, Part, Plan, Reason, plan};
+pub(crate) use part::{access, uses, writes};
+pub use plan::{MAX_OPS, MAX_WEIGHTS, Part, Plan, Reason, plan};

@@ -1,22 +1,35 @@
 //! Dispatch planning: what one program cannot hold becomes several, cut between operations.
 //!
-//! Three limits cut a function: the weights of a program, the operations of a program (the compiler's time grows faster than their
-//! number), and the programs that a process may have loaded, which no cut can lift. Of the places where a part may end, the one
-//! with the fewest bytes alive is taken, for what is alive there is written by one program and read by the next.
+//! Three limits cut a function: the weights of a program, the operations of a program (the compiler's time grows
+//! faster than their number), and the programs that a process may have loaded, which no cut can lift. Of the places
+//! where a part may end, the one with the fewest bytes alive is taken, for what is alive there is written by one
+//! program and read by the next: tensors, and states that are worked on before and after.
 
-use super::estimate::{Estimate, EstimateError, EstimateOptions, Range, estimate, of_work, work};
+use super::compile::{self, compile_time};
+use super::estimate::{Estimate, EstimateError, EstimateOptions, Range, of_work, work};
+use super::graph::constant_bytes;
+use super::model::Path;
 use super::params::ChipFacts;
-use crate::chips::Chip;
-use mil::{Arg, Block, Def, Function, Operation, Program, Value, ValueId, Verified, verify};
+use super::part::{self, Cuts, Part as Piece, is_weights};
+use crate::chips::{Chip, PROCESS};
+use mil::{DataType, Def, Function, Program, TensorType, Type, ValueId, Verified, verify};
 use serde::Serialize;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Weights of one program in bytes: "about 2 GB" is the limit, 1.6e9 was reported safe (ANEForge; one source).
 pub const MAX_WEIGHTS: f64 = 1.6e9;
-/// Programs loaded in one process: 128 slots of a client, about 119 compilations before failure (MidasMulli, maderix: two sources).
-pub const MAX_PROGRAMS: usize = 119;
-/// Operations of one program: a monolith of 16 transformer layers, some 400 operations, compiled for minutes (ANEForge; one source).
+/// Operations of one program: a choice, for the compiler's time grows faster than their number; eight layers with
+/// their training step, some 2500 operations, took 162 s as one program (ANEForge; the count is ours).
 pub const MAX_OPS: usize = 400;
+
+/// Programs that a process can have of a route: loaded at a time, or, on the in-memory route, compiled.
+fn max_programs(path: Path) -> f64 {
+    let figure = match path {
+        Path::E5rt => &PROCESS.programs,
+        Path::Direct => &PROCESS.compiles,
+    };
+    figure.value.unwrap_or(f64::INFINITY)
+}
 
 /// Why a function is split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -37,12 +50,12 @@ pub struct Part {
     pub end: usize,
     /// Bytes of weights.
     pub weight_bytes: f64,
-    /// Names of the values that it takes from outside.
+    /// Names of the values that it takes from outside, states included.
     pub inputs: Vec<String>,
     /// Names of the values that it gives.
     pub outputs: Vec<String>,
-    /// Time to compile once, in seconds: a rough law through published figures (derived).
-    pub compile_s: f64,
+    /// Time to compile once, in seconds ([`compile_time`]).
+    pub compile_s: Range,
     /// Estimate of the part.
     pub estimate: Estimate,
 }
@@ -56,12 +69,12 @@ pub struct Plan {
     pub reasons: Vec<Reason>,
     /// Time per call in ms, the parts one after another.
     pub latency_ms: Range,
-    /// Of it, what the split costs: further dispatches, and transfers between the programs.
+    /// Of it, what the split costs: further dispatches, and transfers between the programs, of states that they share too.
     pub split_ms: f64,
     /// Energy of the engine's rail per call in mJ.
     pub energy_mj: Range,
     /// Time to compile everything once, in seconds.
-    pub compile_s: f64,
+    pub compile_s: Range,
     /// Whether every limit holds.
     pub fits: bool,
     /// What does not hold, and what was assumed.
@@ -69,13 +82,6 @@ pub struct Plan {
     /// The programs themselves.
     #[serde(skip)]
     pub programs: Vec<Verified>,
-}
-
-/// Time to compile a program once: 25 ms, 5 ms per MB of weights, and a cube of the operations that gives a minute at 400. Sources: SwiGLU layers on M5
-/// (38 ms at 3 MB, 278 ms at 50 MB), matrix products on M5 Pro (33 to 92 ms), a monolith of 16 layers ("minutes").
-fn compile_s(ops: usize, weight_bytes: f64) -> f64 {
-    let ops = ops as f64;
-    0.025 + 5e-9 * weight_bytes + 1e-6 * ops * ops * ops
 }
 
 /// Plans the dispatch of a function on a chip.
@@ -88,12 +94,13 @@ pub fn plan(
     chip: &Chip,
     options: &EstimateOptions,
 ) -> Result<Plan, EstimateError> {
-    let whole_work = work(program, function, options)?;
-    let whole = of_work(&whole_work, function, &ChipFacts::of(chip), options);
+    let facts = ChipFacts::of(chip);
+    let whole = of_work(&work(program, function, options)?, function, &facts, options);
+    // `work` says what there is.
     let Some(found) = program.function(function) else {
-        return Ok(one(program, whole, 0, Vec::new()));
+        return Err(EstimateError::NoFunction { name: function.to_string(), known: String::new() });
     };
-    let ops = found.body.ops.len();
+    let ops = found.body.ops.iter().filter(|operation| !is_weights(operation)).count();
     let mut reasons = Vec::new();
     if whole.weight_bytes > MAX_WEIGHTS {
         reasons.push(Reason::Weights);
@@ -102,15 +109,20 @@ pub fn plan(
         reasons.push(Reason::CompileTime);
     }
     if reasons.is_empty() {
-        return Ok(one(program, whole, ops, reasons));
+        return Ok(one(program, found, whole, chip, ops, reasons));
     }
     let bounds = cut(found);
+    let ranges: Vec<(usize, usize)> = bounds.windows(2).map(|pair| (pair[0], pair[1])).collect();
+    let positions: Vec<Vec<usize>> = ranges.iter().map(|&(first, end)| (first..end).collect()).collect();
+    let cuts = Cuts::new(found, &positions);
     let mut notes = whole.notes.clone();
     let (mut parts, mut programs) = (Vec::new(), Vec::new());
-    for range in bounds.windows(2) {
-        let (first, end) = (range[0], range[1]);
-        let Some((program, inputs, outputs)) = extract(found, first, end) else {
-            let mut plan = one(program, whole, ops, reasons);
+    // Only what comes from and goes to the caller is copied by the host; what passes between programs stays in surfaces.
+    let of_parts = EstimateOptions { host_copy: false, ..*options };
+    for (at, (&(first, end), positions)) in ranges.iter().zip(&positions).enumerate() {
+        let piece = Piece::new(found, positions, &cuts);
+        let Ok(program) = verify(Program::single(piece.function.clone())) else {
+            let mut plan = one(program, found, whole, chip, ops, reasons);
             plan.fits = false;
             plan.notes.push(
                 "the function cannot be cut between its operations, for what passes there cannot be an input"
@@ -118,51 +130,54 @@ pub fn plan(
             );
             return Ok(plan);
         };
-        // Only what comes from and goes to the caller is copied by the host; what passes between programs stays in surfaces.
-        let estimate = estimate(&program, function, chip, &EstimateOptions { host_copy: false, ..*options })?;
+        let estimate = of_work(&cuts.work(&piece, at, &of_parts), function, &facts, &of_parts);
         if estimate.weight_bytes > MAX_WEIGHTS {
+            let heavy = found.body.ops[first..end].iter().find(|operation| !is_weights(operation));
             notes.push(format!(
-                "operation {first} (`{}`) alone has {:.2} GB of weights, more than the {:.2} GB of a program: split its columns",
-                found.body.ops[first].op.declaration().name,
+                "`{}` at operation {first} alone has {:.2} GB of weights, more than the {:.2} GB of a program: split its columns",
+                heavy.map_or("constants", |operation| operation.op.declaration().name),
                 estimate.weight_bytes / 1e9,
                 MAX_WEIGHTS / 1e9
             ));
         }
+        let names = |values: &[ValueId]| -> Vec<String> {
+            values.iter().map(|&value| piece.function.display_name(value)).collect()
+        };
         parts.push(Part {
             first,
             end,
             weight_bytes: estimate.weight_bytes,
-            inputs,
-            outputs,
-            compile_s: compile_s(end - first, estimate.weight_bytes),
+            inputs: names(&piece.function.inputs),
+            outputs: names(&piece.function.body.outputs),
+            compile_s: compile_time(chip, piece.operations(), estimate.weight_bytes),
             estimate,
         });
         programs.push(program);
     }
     let mut fits = parts.iter().all(|part| part.weight_bytes <= MAX_WEIGHTS);
-    if parts.len() > MAX_PROGRAMS {
+    let most = max_programs(options.path);
+    if parts.len() as f64 > most {
         fits = false;
-        notes.push(format!("{} programs, but a process loads about {MAX_PROGRAMS} at most", parts.len()));
+        notes.push(format!("{} programs, but a process has about {most} at most", parts.len()));
+    }
+    if !cuts.shared.is_empty() {
+        let count = cuts.shared.len();
+        notes.push(format!(
+            "{count} {} from program to program, by every one that reads or writes {}",
+            if count == 1 { "state is passed" } else { "states are passed" },
+            if count == 1 { "it" } else { "them" }
+        ));
     }
     let host = whole.terms.host_copy_us / 1e3;
-    let sum = |pick: fn(&Estimate) -> Range| {
-        let add =
-            |a: Range, b: Range| Range { low: a.low + b.low, mid: a.mid + b.mid, high: a.high + b.high };
-        parts.iter().map(|part| pick(&part.estimate)).fold(Range { low: 0.0, mid: 0.0, high: 0.0 }, add)
-    };
-    let mut latency_ms = sum(|estimate| estimate.latency_ms);
     let factor = (whole.latency_ms.low / whole.latency_ms.mid, whole.latency_ms.high / whole.latency_ms.mid);
-    latency_ms = Range {
-        low: latency_ms.low + host * factor.0,
-        mid: latency_ms.mid + host,
-        high: latency_ms.high + host * factor.1,
-    };
+    let copies = Range { low: host * factor.0, mid: host, high: host * factor.1 };
+    let latency_ms = compile::sum(parts.iter().map(|part| part.estimate.latency_ms).chain([copies]));
     Ok(Plan {
         reasons,
         split_ms: (latency_ms.mid - whole.latency_ms.mid).max(0.0),
         latency_ms,
-        energy_mj: sum(|estimate| estimate.energy_mj),
-        compile_s: parts.iter().map(|part| part.compile_s).sum(),
+        energy_mj: compile::sum(parts.iter().map(|part| part.estimate.energy_mj)),
+        compile_s: compile::sum(parts.iter().map(|part| part.compile_s)),
         fits,
         notes,
         parts,
@@ -171,16 +186,16 @@ pub fn plan(
 }
 
 /// The plan of a function that is one program.
-fn one(program: &Verified, estimate: Estimate, ops: usize, reasons: Vec<Reason>) -> Plan {
-    let names = |inputs: bool| {
-        let function = program.function(&estimate.function);
-        let values = function
-            .map(|function| if inputs { function.inputs.clone() } else { function.body.outputs.clone() });
-        let named =
-            |value: &ValueId| function.map_or_else(String::new, |function| function.display_name(*value));
-        values.unwrap_or_default().iter().map(named).collect()
-    };
-    let compile_s = compile_s(ops, estimate.weight_bytes);
+fn one(
+    program: &Verified,
+    function: &Function,
+    estimate: Estimate,
+    chip: &Chip,
+    ops: usize,
+    reasons: Vec<Reason>,
+) -> Plan {
+    let names = |values: &[ValueId]| values.iter().map(|&value| function.display_name(value)).collect();
+    let compile_s = compile_time(chip, ops, estimate.weight_bytes);
     Plan {
         latency_ms: estimate.latency_ms,
         split_ms: 0.0,
@@ -192,64 +207,68 @@ fn one(program: &Verified, estimate: Estimate, ops: usize, reasons: Vec<Reason>)
         programs: vec![program.clone()],
         parts: vec![Part {
             first: 0,
-            end: ops,
+            end: function.body.ops.len(),
             weight_bytes: estimate.weight_bytes,
-            inputs: names(true),
-            outputs: names(false),
+            inputs: names(&function.inputs),
+            outputs: names(&function.body.outputs),
             compile_s,
             estimate,
         }],
     }
 }
 
-/// Values that an operation uses, in nested blocks too.
-fn used(operation: &Operation, into: &mut Vec<ValueId>) {
-    into.extend(operation.uses());
-    for block in &operation.blocks {
-        block.ops.iter().for_each(|operation| used(operation, into));
-        into.extend(block.outputs.iter().copied());
-    }
-}
-
-/// Bytes of a constant as the engine keeps it.
-fn constant_bytes(function: &Function, value: ValueId) -> f64 {
-    function.constant(value).map_or(0.0, |constant| {
-        let bytes = constant.bytes().len() as f64;
-        if constant.ty().dtype == mil::DataType::Fp32 { bytes / 2.0 } else { bytes }
-    })
-}
-
 /// Boundaries of the parts: the first is 0, the last the number of operations.
 fn cut(function: &Function) -> Vec<usize> {
     let ops = &function.body.ops;
-    let uses: Vec<Vec<ValueId>> = ops
+    // What each operation uses. Operations on compressed weights are none of any part: what they use is used where
+    // their result is.
+    let mut behind: HashMap<ValueId, BTreeSet<ValueId>> = HashMap::new();
+    let uses: Vec<BTreeSet<ValueId>> = ops
         .iter()
         .map(|operation| {
-            let mut values = Vec::new();
-            used(operation, &mut values);
+            let mut direct = BTreeSet::new();
+            part::uses(operation, &mut direct);
+            let mut values = BTreeSet::new();
+            for value in direct {
+                match behind.get(&value) {
+                    Some(constants) => values.extend(constants),
+                    None => _ = values.insert(value),
+                }
+            }
+            if is_weights(operation) {
+                operation.outputs.iter().for_each(|&output| _ = behind.insert(output, values.clone()));
+                values.clear();
+            }
             values
         })
         .collect();
+    // Operations before each position that are work.
+    let mut before = vec![0; ops.len() + 1];
+    for (at, operation) in ops.iter().enumerate() {
+        before[at + 1] = before[at] + usize::from(!is_weights(operation));
+    }
     let alive = alive(function, &uses);
     let mut bounds = vec![0];
     let (mut seen, mut weights): (HashSet<ValueId>, f64) = (HashSet::new(), 0.0);
-    let mut at = 0;
+    let (mut first, mut at) = (0, 0);
     while at < ops.len() {
-        let first = bounds.last().copied().unwrap_or(0);
         let new: f64 = uses[at]
             .iter()
             .filter(|value| !seen.contains(value))
             .map(|&value| constant_bytes(function, value))
             .sum();
-        if at > first && (weights + new > MAX_WEIGHTS || at - first >= MAX_OPS) {
+        let count = before[at] - before[first];
+        if count > 0 && (weights + new > MAX_WEIGHTS || count >= MAX_OPS) {
             // Back to the cheapest place in the last quarter of the part.
             let from = first + 1 + (at - first - 1) * 3 / 4;
-            let end =
-                (from..=at).min_by(|&a, &b| alive[a].total_cmp(&alive[b]).then(b.cmp(&a))).unwrap_or(at);
+            let end = (from..=at)
+                .filter(|&end| before[end] > before[first])
+                .min_by(|&a, &b| alive[a].total_cmp(&alive[b]).then(b.cmp(&a)))
+                .unwrap_or(at);
             bounds.push(end);
             seen.clear();
             weights = 0.0;
-            at = end;
+            (first, at) = (end, end);
             continue;
         }
         weights += new;
@@ -260,26 +279,47 @@ fn cut(function: &Function) -> Vec<usize> {
     bounds
 }
 
+/// What a cut through a value that no port can take counts for, in bytes: more than any value has.
+const NO_PORT: f64 = 1e13;
+
 /// Bytes alive before every operation: what would cross a cut there.
-fn alive(function: &Function, uses: &[Vec<ValueId>]) -> Vec<f64> {
+fn alive(function: &Function, uses: &[BTreeSet<ValueId>]) -> Vec<f64> {
     let ops = &function.body.ops;
-    let mut last: HashMap<ValueId, usize> = HashMap::new();
-    for (index, values) in uses.iter().enumerate() {
-        last.extend(values.iter().map(|&value| (value, index)));
-    }
-    last.extend(function.body.outputs.iter().map(|&value| (value, ops.len())));
-    let mut change = vec![0.0; ops.len() + 2];
-    for (index, operation) in ops.iter().enumerate() {
-        for value in &operation.outputs {
-            let bytes =
-                function.ty(*value).as_tensor().and_then(mil::TensorType::checked_bytes).unwrap_or(0) as f64;
-            if let (Some(&end), Def::Op) = (last.get(value), &function.value(*value).def)
-                && end > index
-            {
-                change[index + 1] += bytes;
-                change[end + 1] -= bytes;
-            }
+    // First and last place where a value is made or used.
+    let mut spans: BTreeMap<ValueId, (usize, usize)> = BTreeMap::new();
+    let mut seen = |value: ValueId, at: usize| {
+        let crosses = match function.value(value).def {
+            Def::Op => true,
+            // What comes from the caller reaches any part without passing through another; a state is there for all
+            // that follow.
+            Def::Input => function.ty(value).is_state(),
+            Def::Const(_) | Def::Constexpr => false,
+        };
+        if crosses {
+            spans.entry(value).or_insert((at, at)).1 = at;
         }
+    };
+    for (at, operation) in ops.iter().enumerate() {
+        operation.outputs.iter().for_each(|&value| seen(value, at));
+        uses[at].iter().for_each(|&value| seen(value, at));
+    }
+    function.body.outputs.iter().for_each(|&value| seen(value, ops.len()));
+    let mut change = vec![0.0; ops.len() + 2];
+    for (value, (first, last)) in spans {
+        let tensor = function.tensor(value);
+        let taken = matches!(function.ty(value), Type::Tensor(_) | Type::State(_))
+            && matches!(
+                tensor.dtype,
+                DataType::Fp16
+                    | DataType::Fp32
+                    | DataType::Int8
+                    | DataType::Uint8
+                    | DataType::Int16
+                    | DataType::Uint16
+            );
+        let bytes = TensorType::checked_bytes(tensor).unwrap_or(0) as f64 + if taken { 0.0 } else { NO_PORT };
+        change[first + 1] += bytes;
+        change[last + 1] -= bytes;
     }
     let mut sum = 0.0;
     change
@@ -289,108 +329,4 @@ fn alive(function: &Function, uses: &[Vec<ValueId>]) -> Vec<f64> {
             sum
         })
         .collect()
-}
-
-/// The operations `first..end` as a program of their own, with the names of what it takes and gives. None where that is not a
-/// valid program.
-fn extract(function: &Function, first: usize, end: usize) -> Option<(Verified, Vec<String>, Vec<String>)> {
-    let ops = function.body.ops.get(first..end)?;
-    let mut defined: HashSet<ValueId> = HashSet::new();
-    let mut taken: Vec<ValueId> = Vec::new();
-    let mut copied: Vec<Operation> = Vec::new();
-    let mut needed = Vec::new();
-    for operation in ops {
-        used(operation, &mut needed);
-        inner(operation, &mut defined);
-    }
-    // Compressed weights are made where they are used, whichever part their operation stands in.
-    let mut weights: Vec<usize> = Vec::new();
-    let mut queue: Vec<ValueId> = needed.clone();
-    while let Some(value) = queue.pop() {
-        if !matches!(function.value(value).def, Def::Constexpr) || defined.contains(&value) {
-            continue;
-        }
-        let at = function.body.ops.iter().position(|operation| operation.outputs.contains(&value))?;
-        inner(&function.body.ops[at], &mut defined);
-        used(&function.body.ops[at], &mut queue);
-        weights.push(at);
-    }
-    weights.sort_unstable();
-    copied.extend(weights.iter().map(|&at| function.body.ops[at].clone()));
-    copied.extend(ops.iter().cloned());
-    for value in needed {
-        let outside = matches!(function.value(value).def, Def::Op | Def::Input) && !defined.contains(&value);
-        if outside && !taken.contains(&value) {
-            taken.push(value);
-        }
-    }
-    let mut later: HashSet<ValueId> = function.body.outputs.iter().copied().collect();
-    for operation in function.body.ops.iter().skip(end) {
-        let mut values = Vec::new();
-        used(operation, &mut values);
-        later.extend(values);
-    }
-    let made = ops.iter().flat_map(|operation| operation.outputs.iter().copied());
-    let given: Vec<ValueId> =
-        made.filter(|value| later.contains(value) && matches!(function.value(*value).def, Def::Op)).collect();
-    let part = renumber(function, taken, copied, given);
-    let names = |values: &[ValueId]| values.iter().map(|&value| part.display_name(value)).collect::<Vec<_>>();
-    let (inputs, outputs) = (names(&part.inputs), names(&part.body.outputs));
-    Some((verify(Program::single(part)).ok()?, inputs, outputs))
-}
-
-/// Every value that an operation defines, in nested blocks too.
-fn inner(operation: &Operation, into: &mut HashSet<ValueId>) {
-    into.extend(operation.outputs.iter().copied());
-    for block in &operation.blocks {
-        into.extend(block.inputs.iter().copied());
-        block.ops.iter().for_each(|operation| inner(operation, into));
-    }
-}
-
-/// A function of its own arena from values of another one.
-fn renumber(
-    function: &Function,
-    inputs: Vec<ValueId>,
-    ops: Vec<Operation>,
-    outputs: Vec<ValueId>,
-) -> Function {
-    let mut values: Vec<Value> = Vec::new();
-    let mut ids: HashMap<ValueId, ValueId> = HashMap::new();
-    let mut id = |old: ValueId, input: bool| {
-        *ids.entry(old).or_insert_with(|| {
-            let mut value = function.value(old).clone();
-            if input {
-                value.def = Def::Input;
-            }
-            value.name.get_or_insert_with(|| format!("value_{}", old.index()));
-            values.push(value);
-            ValueId::from_index(values.len() - 1)
-        })
-    };
-    let inputs: Vec<ValueId> = inputs.into_iter().map(|value| id(value, true)).collect();
-    let mut body = Block { inputs: Vec::new(), ops, outputs };
-    rename(&mut body, &mut |value| id(value, false));
-    Function { name: function.name.clone(), opset: function.opset, inputs, body, values }
-}
-
-/// Renames every value of a block. (Behind a pointer, so that recursion does not grow the type.)
-fn rename(block: &mut Block, id: &mut dyn FnMut(ValueId) -> ValueId) {
-    for value in &mut block.inputs {
-        *value = id(*value);
-    }
-    for operation in &mut block.ops {
-        for value in operation.args.iter_mut().flat_map(Arg::values_mut) {
-            *value = id(*value);
-        }
-        for nested in &mut operation.blocks {
-            rename(nested, id);
-        }
-        for value in &mut operation.outputs {
-            *value = id(*value);
-        }
-    }
-    for value in &mut block.outputs {
-        *value = id(*value);
-    }
 }

@@ -7,6 +7,7 @@
 //!
 //! Functions with control flow or open shapes are left as they are.
 
+mod functions;
 mod moving;
 mod pointwise;
 mod products;
@@ -62,7 +63,9 @@ pub struct Rewrite {
 
 /// Every rewrite. Of several that would do, the first is taken.
 pub fn rewrites() -> impl Iterator<Item = &'static Rewrite> {
-    [pointwise::REWRITES, products::REWRITES, windows::REWRITES, moving::REWRITES].into_iter().flatten()
+    [pointwise::REWRITES, functions::REWRITES, products::REWRITES, windows::REWRITES, moving::REWRITES]
+        .into_iter()
+        .flatten()
 }
 
 /// What was done.

@@ -5,7 +5,7 @@ use super::{Context, Rewrite, UNSUPPORTED};
 use crate::rules::Site;
 use mil::{BuildError, Constant, DataType, FunctionBuilder, Operation, TensorType, ValueId};
 
-type Results = Result<Vec<ValueId>, BuildError>;
+pub(super) type Results = Result<Vec<ValueId>, BuildError>;
 
 pub(super) static REWRITES: &[Rewrite] = &[
     Rewrite {
@@ -80,13 +80,6 @@ pub(super) static REWRITES: &[Rewrite] = &[
         apply: polynomial,
     },
     Rewrite { rule: UNSUPPORTED, ops: &["tan"], into: "sin / cos", possible: |_| true, apply: tangent },
-    Rewrite {
-        rule: UNSUPPORTED,
-        ops: &["cosh"],
-        into: "exp(x - ln 2) + exp(-x - ln 2)",
-        possible: |_| true,
-        apply: cosh,
-    },
 ];
 
 /// The operand `x`, which every op here has.
@@ -280,14 +273,6 @@ fn tangent(f: &mut FunctionBuilder, operation: &Operation, _: &Context) -> Resul
     let input = x(f, operation)?;
     let (sine, cosine) = (f.unary("sin", input)?, f.unary("cos", input)?);
     Ok(vec![f.real_div(sine, cosine)?])
-}
-
-fn cosh(f: &mut FunctionBuilder, operation: &Operation, _: &Context) -> Results {
-    let input = x(f, operation)?;
-    let negated = f.mul(input, -1.0)?;
-    let (a, b) = (f.sub(input, std::f32::consts::LN_2)?, f.sub(negated, std::f32::consts::LN_2)?);
-    let (a, b) = (f.unary("exp", a)?, f.unary("exp", b)?);
-    Ok(vec![f.add(a, b)?])
 }
 
 /// Whether infinities are masks of attention: minus infinity only, added or selected right before a softmax.

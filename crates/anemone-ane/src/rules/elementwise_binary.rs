@@ -17,7 +17,7 @@ pub(super) static OPS: &[OpRule] = &[
     absent(
         "mod",
         "the engine has no remainder",
-        "x - floor_div(x, y) * y, which in fp16 can be off by one y",
+        "y * (x / y - floor(x / y)) by a power of two; by others fp16 has too few digits for the quotient",
     )
     .newest(Grade::Measured, STUDY_OPS),
     native("pow"),

@@ -16,13 +16,16 @@ const POLYNOMIAL: Placement = Placement::Refused {
 /// Placements.
 pub(super) static OPS: &[OpRule] = &[
     native("abs").decoded(),
-    absent("acos", NO_FUNCTION, "2 * atan(sqrt((1 - x) / (1 + x)))").newest(Grade::Measured, STUDY_OPS),
-    absent("asin", NO_FUNCTION, "atan(x / sqrt(1 - x * x))").newest(Grade::Measured, STUDY_OPS),
+    absent("acos", NO_FUNCTION, "a polynomial, beyond 1/2 of sqrt((1 - abs(x)) / 2)")
+        .newest(Grade::Measured, STUDY_OPS),
+    absent("asin", NO_FUNCTION, "a polynomial, beyond 1/2 of sqrt((1 - abs(x)) / 2)")
+        .newest(Grade::Measured, STUDY_OPS),
     native("atan"),
-    absent("atanh", NO_FUNCTION, "0.5 * log((1 + x) / (1 - x))"),
+    absent("atanh", NO_FUNCTION, "a polynomial, beyond 1/2 of abs(x) -0.5 * log((1 - x) / (1 + x))"),
     native("ceil"),
     native("cos").from(Family::A15, POLYNOMIAL, FLOORS),
-    absent("cosh", NO_FUNCTION, "(exp(x) + exp(-x)) * 0.5").newest(Grade::Measured, STUDY_OPS),
+    absent("cosh", NO_FUNCTION, "exp(abs(x) / 2) squared and exp(-abs(x)), half of each")
+        .newest(Grade::Measured, STUDY_OPS),
     native("erf"),
     native("exp").decoded(),
     native("exp2"),
@@ -30,7 +33,8 @@ pub(super) static OPS: &[OpRule] = &[
     native("round"),
     native("sign"),
     native("sin").from(Family::A15, POLYNOMIAL, FLOORS),
-    absent("sinh", NO_FUNCTION, "(exp(x) - exp(-x)) * 0.5").newest(Grade::Measured, STUDY_OPS),
+    absent("sinh", NO_FUNCTION, "a polynomial, beyond 1 (exp(x) - exp(-x)) * 0.5")
+        .newest(Grade::Measured, STUDY_OPS),
     native("sqrt").decoded(),
     native("square"),
     absent("tan", NO_FUNCTION, "sin(x) / cos(x)").newest(Grade::Measured, STUDY_OPS),

@@ -22,8 +22,8 @@ pub struct Hosted {
     pub why: String,
 }
 
-/// For each operation of a function's body, in order: why the engine does not take it, or `None` where it does. What is nested
-/// in an operation decides for it.
+/// For each operation of a function's body, in order: why the engine does not take it, or `None` where it does. What
+/// is nested in an operation decides for it.
 pub fn hosted(function: &Function, chip: &'static Chip) -> Vec<Option<Hosted>> {
     let count = function.body.ops.len();
     let Some(limits) = chip.family().limits() else {
@@ -81,6 +81,34 @@ pub fn hosted(function: &Function, chip: &'static Chip) -> Vec<Option<Hosted>> {
         });
     }
     hosted
+}
+
+/// What the engine does not take of what enters and leaves a function, states included: the types of it, and inputs
+/// that are outputs.
+pub(crate) fn refused_ports(function: &Function, chip: &'static Chip) -> Vec<Hosted> {
+    let Some(limits) = chip.family().limits() else { return Vec::new() };
+    let graph = Graph::new(function, chip, limits);
+    let rules = || {
+        conditions().filter(|rule| {
+            PORT_RULES.contains(&rule.id)
+                && rule.severity == Severity::Refused
+                && rule.scope.holds(chip) == Holds::Yes
+        })
+    };
+    let of_value = |site| {
+        rules().find_map(|rule| match rule.test {
+            Test::Value(test) => test(&site).map(|hit| Hosted {
+                rule: rule.id,
+                op: graph
+                    .defined_at(site.id)
+                    .map_or("input", |at| graph.operations[at].op.declaration().name),
+                value: function.display_name(site.id),
+                why: format!("{}: {}", rule.summary, hit.found),
+            }),
+            _ => None,
+        })
+    };
+    graph.value_sites().filter_map(of_value).collect()
 }
 
 /// Rules about what enters and leaves a function.

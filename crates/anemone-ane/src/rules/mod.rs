@@ -36,6 +36,7 @@ mod transformers;
 pub use check::{BASIS, CheckError, Finding, FunctionSummary, Report, Verdict, check};
 pub(crate) use check::{chosen, refuses};
 pub use declare::{Elsewhere, Entry, Holds, OpRule, Placement, Rule, Scope, Severity, Test};
+pub(crate) use hosted::refused_ports;
 pub use hosted::{Hosted, hosted};
 pub use range::Range;
 pub use site::{Graph, Hit, Site, ValueSite};

@@ -196,7 +196,7 @@ impl<'a> Site<'a> {
     }
 
     /// The dimensions of an operand; empty when it is absent.
-    pub(super) fn shape(&self, param: &str) -> &'a [usize] {
+    pub(crate) fn shape(&self, param: &str) -> &'a [usize] {
         self.op.value(param).map_or(&[], |id| self.op.function.shape(id))
     }
 
@@ -206,7 +206,7 @@ impl<'a> Site<'a> {
     }
 
     /// The largest absolute value that an operand can have.
-    pub(super) fn magnitude(&self, param: &str) -> f64 {
+    pub(crate) fn magnitude(&self, param: &str) -> f64 {
         self.op.value(param).map_or(f64::INFINITY, |id| self.graph.range(id).magnitude())
     }
 

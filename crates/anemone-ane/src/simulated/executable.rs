@@ -11,6 +11,9 @@ pub(super) struct CallCost {
     pub(super) seconds_low: f64,
     pub(super) seconds_high: f64,
     pub(super) millijoules: f64,
+    pub(super) host_operations: u64,
+    pub(super) host_bytes: u64,
+    pub(super) copy_seconds: f64,
 }
 
 /// A compiled function.
@@ -42,13 +45,16 @@ impl Executable for SimulatedExecutable {
     fn run(&mut self, inputs: &[&Tensor], outputs: &mut [Tensor]) -> Result<(), RunError> {
         self.inner.run(inputs, outputs)?;
         let mut process = self.slots.process();
-        let meter = process.meter_mut();
+        let (meter, cost) = (process.meter_mut(), &self.cost);
         meter.calls += 1;
-        meter.dispatches += self.cost.dispatches;
-        meter.seconds += self.cost.seconds;
-        meter.seconds_low += self.cost.seconds_low;
-        meter.seconds_high += self.cost.seconds_high;
-        meter.millijoules += self.cost.millijoules;
+        meter.dispatches += cost.dispatches;
+        meter.seconds += cost.seconds;
+        meter.seconds_low += cost.seconds_low;
+        meter.seconds_high += cost.seconds_high;
+        meter.millijoules += cost.millijoules;
+        meter.host_operations += cost.host_operations;
+        meter.copy_seconds += cost.copy_seconds;
+        meter.host_bytes = meter.host_bytes.saturating_add(cost.host_bytes);
         Ok(())
     }
 }

@@ -1,9 +1,11 @@
 //! A simulated engine: its numbers, its rules, its limits, and a clock and an energy meter that run on estimates.
 //!
 //! [`SimulatedEngine`] is a back end like any other. Programs compute on the CPU with the engine's arithmetic
-//! ([`Numerics::Ane`](anemone_cpu::Numerics)); what the chip would refuse goes to the host, as those who drive the engine
-//! directly do it (optimizers and losses in `fp32`), or is an error; every call costs what the cost model says. None of it was
-//! run on a device.
+//! ([`Numerics::Ane`](anemone_cpu::Numerics)); what the chip would refuse goes to the host, as those who drive the
+//! engine directly do it (optimizers and losses in `fp32`), or is an error; every call costs what the cost model says,
+//! every program the time to compile it. What the host copies to and from the engine has a clock of its own; the time
+//! of what it computes between programs is in no figure: the meter counts its operations and bytes instead. None of it
+//! was run on a device.
 
 mod executable;
 mod process;
@@ -11,22 +13,25 @@ mod stages;
 
 pub use stages::Stages;
 
-use crate::chips::Chip;
-use crate::cost::{EstimateOptions, estimate_parts};
+use crate::chips::{Chip, PROCESS};
+use crate::cost::{EstimateOptions, Range, compile_time, estimate_parts};
+use crate::rules::refused_ports;
 use anemone_cpu::{AneGeneration, CpuBackend, Numerics, specialize};
 use anemone_runtime::{Backend, CompileError, CompileOptions, Executable, Meter};
 use executable::{CallCost, SimulatedExecutable};
 use mil::{Function, Verified};
-use process::Process;
+use process::{Compiled, Process, Slots};
 use std::sync::{Arc, Mutex};
 
 /// What becomes of operations that the engine does not take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HostWork {
-    /// The host computes them, between programs of the engine. Their time is in no estimate.
+    /// The host computes them, between programs of the engine. Their time is in no estimate; [`Meter`] says how many
+    /// they were and what they moved.
     #[default]
     Allowed,
-    /// A function that is not the engine's as a whole is refused when it is compiled.
+    /// A function that is not the engine's as a whole is refused when it is compiled, for an operation or for the type
+    /// of a port. States are taken for buffers that are passed from call to call.
     Refused,
 }
 
@@ -80,39 +85,79 @@ impl SimulatedEngine {
     ) -> Result<Box<dyn Executable>, CompileError> {
         let bound = specialize(function, &options.shapes)?;
         let stages = Stages::new(&bound, self.chip);
-        if let (HostWork::Refused, Some(hosted)) = (self.options.host, stages.reasons().next()) {
-            return Err(CompileError::Unsupported {
-                backend: "simulated",
-                op: hosted.op,
-                value: hosted.value.clone(),
-                reason: Some(format!(
-                    "{} would not run it on its engine ({}): {}",
-                    self.chip.name, hosted.rule, hosted.why
-                )),
-            });
+        if self.options.host == HostWork::Refused {
+            self.whole(&bound, &stages)?;
         }
+        let (cost, seconds) = self.price(&bound, &stages)?;
+        // Whether there is room is asked first: a compilation that fails changes nothing, least of all the caller's states.
+        let mut slots = Slots::reserve(&self.process, stages.parts().len(), self.options.estimate.path)?;
         let inner = self.cpu.compile(program, options)?;
-        let parts = stages.parts();
-        let estimates = estimate_parts(&bound, parts, self.chip, &self.options.estimate);
-        let mut cost = CallCost { dispatches: parts.len() as u64, ..CallCost::default() };
-        for estimate in &estimates {
+        slots.compiled(Compiled { seconds, on_engine: stages.on_engine(), on_host: stages.on_host() });
+        tracing::info!(
+            chip = self.chip.name,
+            function = function.name,
+            programs = stages.parts().len(),
+            on_engine = stages.on_engine(),
+            on_host = stages.on_host(),
+            milliseconds = cost.seconds * 1e3,
+            compile_seconds = seconds.mid,
+            "compiled for the simulated engine"
+        );
+        Ok(Box::new(SimulatedExecutable::new(inner, cost, slots)))
+    }
+
+    /// What a call costs, and what compiling does.
+    fn price(&self, function: &Function, stages: &Stages) -> Result<(CallCost, Range), CompileError> {
+        let (parts, options) = (stages.parts(), &self.options.estimate);
+        let mut cost = CallCost {
+            dispatches: parts.len() as u64,
+            host_operations: stages.on_host() as u64,
+            host_bytes: stages.host_bytes(function, options.unknown_dim) as u64,
+            ..CallCost::default()
+        };
+        let mut seconds = Range { low: 0.0, mid: 0.0, high: 0.0 };
+        let refused = PROCESS.constants_refused.value.unwrap_or(f64::INFINITY);
+        for (part, estimate) in parts.iter().zip(estimate_parts(function, parts, self.chip, options)) {
+            if estimate.weight_bytes >= refused {
+                return Err(CompileError::Limit(format!(
+                    "a program of function `{}` has {:.2} GB of constants, but from {:.1} GB on the real compiler fails; \
+                     split the function (`cost::plan` says where), or compress its weights",
+                    function.name,
+                    estimate.weight_bytes / 1e9,
+                    refused / 1e9
+                )));
+            }
             cost.seconds += estimate.latency_ms.mid / 1e3;
             cost.seconds_low += estimate.latency_ms.low / 1e3;
             cost.seconds_high += estimate.latency_ms.high / 1e3;
             cost.millijoules += estimate.energy_mj.mid;
+            let compile = compile_time(self.chip, part.len(), estimate.weight_bytes);
+            seconds.low += compile.low;
+            seconds.mid += compile.mid;
+            seconds.high += compile.high;
         }
-        tracing::info!(
-            chip = self.chip.name,
-            function = function.name,
-            programs = parts.len(),
-            on_engine = stages.on_engine(),
-            on_host = stages.on_host(),
-            milliseconds = cost.seconds * 1e3,
-            "compiled for the simulated engine"
-        );
-        let slots = process::load(&self.process, parts.len(), self.options.estimate.path)?;
-        process::lock(&self.process).placed(stages.on_engine(), stages.on_host());
-        Ok(Box::new(SimulatedExecutable::new(inner, cost, slots)))
+        let copied = EstimateOptions { host_copy: true, ..*options };
+        for part in estimate_parts(function, parts, self.chip, &copied) {
+            cost.copy_seconds += part.terms.host_copy_us / 1e6;
+        }
+        Ok((cost, seconds))
+    }
+
+    /// Refuses what is not the engine's as a whole: operations, and types of what goes in and out, which no host converts.
+    fn whole(&self, function: &Function, stages: &Stages) -> Result<(), CompileError> {
+        let ports = refused_ports(function, self.chip);
+        match stages.reasons().chain(&ports).next() {
+            None => Ok(()),
+            Some(refused) => Err(CompileError::Unsupported {
+                backend: "simulated",
+                op: refused.op,
+                value: refused.value.clone(),
+                reason: Some(format!(
+                    "{} would not run it on its engine ({}): {}",
+                    self.chip.name, refused.rule, refused.why
+                )),
+            }),
+        }
     }
 }
 

@@ -1,18 +1,24 @@
 //! How a function is split between engine and host: as few programs of the engine as its order allows.
 //!
-//! An operation's level is how often the work changes sides on the longest way to it. Operations of one level are independent of
-//! what the other side does between them, so all of them that the engine takes are one program.
+//! The engine's programs run one after another, and the host works between them. An operation is in the first program
+//! that it can be in: after whatever the host has to do before. A function needs as many programs as there are
+//! stretches of the engine on the path that changes sides most often, and this is how many it gets.
 
 use crate::chips::Chip;
+use crate::cost::{access, uses, writes};
 use crate::rules::{Hosted, hosted};
-use mil::{Def, Effect, Function, Operation, ValueId};
+use mil::{Def, Effect, Function, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Who computes an operation.
+/// Where a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
-    Engine,
-    Host,
+enum Made {
+    /// It is there before anything runs.
+    Before,
+    /// By the engine's program of this number, from 1.
+    Engine(usize),
+    /// By the host, after so many of the engine's programs.
+    Host(usize),
 }
 
 /// A function between engine and host.
@@ -20,6 +26,7 @@ enum Side {
 pub struct Stages {
     parts: Vec<Vec<usize>>,
     hosted: Vec<Hosted>,
+    host: Vec<usize>,
     on_engine: usize,
 }
 
@@ -27,51 +34,69 @@ impl Stages {
     /// Splits a function for a chip.
     pub fn new(function: &Function, chip: &'static Chip) -> Stages {
         let placed = hosted(function, chip);
-        // Of each value: its level, and the side that makes it. Inputs, constants and states are on no side.
-        let mut made: Vec<(usize, Option<Side>)> = vec![(0, None); function.values.len()];
+        let mut made = vec![Made::Before; function.values.len()];
         let mut known: Vec<bool> =
             function.values.iter().map(|value| matches!(value.def, Def::Const(_) | Def::Constexpr)).collect();
-        let mut levels: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        let mut reasons = Vec::new();
+        let mut programs: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        let (mut reasons, mut host) = (Vec::new(), Vec::new());
         for (at, (operation, hosted)) in function.body.ops.iter().zip(placed).enumerate() {
             let mut used = BTreeSet::new();
             uses(operation, &mut used);
             let constant = operation.op.effect == Effect::Pure
                 && operation.blocks.is_empty()
                 && used.iter().all(|id| known[id.index()]);
-            if constant || matches!(operation.op.effect, Effect::Read | Effect::Write) {
-                // Worked out before anything runs, or the reading and writing of a state: no work of either side.
-                let from = used.iter().map(|id| made[id.index()]).max_by_key(|(level, _)| *level);
-                for &output in &operation.outputs {
-                    known[output.index()] = constant;
-                    made[output.index()] = from.filter(|_| !constant).unwrap_or((0, None));
-                }
+            if constant {
+                // Worked out before anything runs.
+                operation.outputs.iter().for_each(|output| known[output.index()] = true);
                 continue;
             }
-            let side = if hosted.is_some() { Side::Host } else { Side::Engine };
-            let level = used
-                .iter()
-                .map(|id| match made[id.index()] {
-                    (level, Some(other)) if other != side => level + 1,
-                    (level, _) => level,
-                })
-                .max()
-                .unwrap_or(0);
-            for &output in &operation.outputs {
-                made[output.index()] = (level, Some(side));
+            if let Some((state, written)) = access(operation) {
+                // Reading and writing a state is no work of either side: its memory is a port. What is read is what
+                // was written last.
+                let from = made[written.unwrap_or(state).index()];
+                operation.outputs.iter().chain([&state]).for_each(|id| made[id.index()] = from);
+                continue;
             }
-            match hosted {
-                Some(reason) => reasons.push(reason),
-                None => levels.entry(level).or_default().push(at),
+            let after = |wait: fn(Made) -> usize| {
+                used.iter().map(|id| wait(made[id.index()])).max().unwrap_or_default()
+            };
+            let by = match hosted {
+                Some(_) => Made::Host(after(|made| match made {
+                    Made::Before => 0,
+                    Made::Engine(program) | Made::Host(program) => program,
+                })),
+                None => Made::Engine(
+                    after(|made| match made {
+                        Made::Before => 1,
+                        Made::Engine(program) => program,
+                        Made::Host(programs) => programs + 1,
+                    })
+                    .max(1),
+                ),
+            };
+            let mut changed = operation.outputs.to_vec();
+            writes(operation, &mut changed);
+            changed.iter().for_each(|id| made[id.index()] = by);
+            if let Some(reason) = hosted {
+                reasons.push(reason);
+                host.push(at);
+            }
+            if let Made::Engine(program) = by {
+                programs.entry(program).or_default().push(at);
             }
         }
-        let on_engine = levels.values().map(Vec::len).sum();
-        Stages { parts: levels.into_values().collect(), hosted: reasons, on_engine }
+        let on_engine = programs.values().map(Vec::len).sum();
+        Stages { parts: programs.into_values().collect(), hosted: reasons, host, on_engine }
     }
 
     /// The engine's programs, in order: positions of operations in the function's body.
     pub fn parts(&self) -> &[Vec<usize>] {
         &self.parts
+    }
+
+    /// The host's operations, in order: positions in the function's body.
+    pub fn host(&self) -> &[usize] {
+        &self.host
     }
 
     /// Operations on the engine.
@@ -81,19 +106,27 @@ impl Stages {
 
     /// Operations on the host.
     pub fn on_host(&self) -> usize {
-        self.hosted.len()
+        self.host.len()
     }
 
     /// Why operations are left to the host, in program order.
     pub fn reasons(&self) -> impl Iterator<Item = &Hosted> {
         self.hosted.iter()
     }
-}
 
-fn uses(operation: &Operation, used: &mut BTreeSet<ValueId>) {
-    used.extend(operation.uses());
-    for block in &operation.blocks {
-        block.ops.iter().for_each(|inner| uses(inner, used));
-        used.extend(block.outputs.iter().copied());
+    /// Bytes that the host's operations read and write in a call, each for itself; an unknown dimension counts as
+    /// `unknown`, what is in a loop once.
+    pub fn host_bytes(&self, function: &Function, unknown: usize) -> f64 {
+        let bytes = |id: ValueId| {
+            let tensor = function.tensor(id);
+            let dims =
+                tensor.shape.iter().map(|&dim| if dim == mil::UNKNOWN { unknown as f64 } else { dim as f64 });
+            dims.product::<f64>() * tensor.dtype.bits() as f64 / 8.0
+        };
+        let of = |&at: &usize| {
+            let operation = &function.body.ops[at];
+            operation.uses().chain(operation.outputs.iter().copied()).map(bytes).sum::<f64>()
+        };
+        self.host.iter().map(of).sum()
     }
 }

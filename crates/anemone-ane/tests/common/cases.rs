@@ -656,6 +656,31 @@ pub(crate) const CASES: &[Case] = &[
     case("unsupported-op", "M1", |f, x, _| f.unary("identity", x), |f, x, _| f.unary("relu", x)).fixed(),
     case("unsupported-op", "M4", |f, x, _| f.unary("tan", x), |f, x, _| f.unary("sin", x)).fixed(),
     case("unsupported-op", "M4", |f, x, _| f.unary("cosh", x), |f, x, _| f.unary("exp", x)).fixed(),
+    case("unsupported-op", "M4", |f, x, _| f.unary("sinh", x), |f, x, _| f.unary("exp", x)).fixed(),
+    case("unsupported-op", "M5", |f, x, _| f.unary("asin", x), |f, x, _| f.unary("atan", x)).fixed(),
+    case("unsupported-op", "M1", |f, x, _| f.unary("acos", x), |f, x, _| f.unary("atan", x)).fixed(),
+    case("unsupported-op", "M5", |f, x, _| f.unary("atanh", x), |f, x, _| f.unary("tanh", x)).fixed(),
+    case(
+        "unsupported-op",
+        "M5",
+        |f, x, _| {
+            let two = f.float(f.dtype(x), 2.0);
+            f.op("mod").arg("x", x).arg("y", two).one()
+        },
+        |f, x, _| f.unary("floor", x),
+    )
+    .fixed(),
+    case(
+        "unsupported-op",
+        "M1",
+        |f, x, _| {
+            let x = f.op("clip").arg("x", x).float("alpha", -1.0).float("beta", 1.0).one()?;
+            let product = f.reduce("reduce_prod", x, &[3], true)?;
+            f.add(product, x)
+        },
+        |f, x, _| f.reduce("reduce_sum", x, &[3], true),
+    )
+    .fixed(),
     case(
         "unsupported-op",
         "M1",
