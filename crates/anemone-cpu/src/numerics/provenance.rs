@@ -111,7 +111,7 @@ const FUNCTIONS: &[(&str, Grade, &str)] = &[
     (
         "gelu",
         Grade::Exact,
-        "the engine's table of 33 numbers, interpolated in fp16: 2.40e-3 on N(0, 1) on M5 Pro and M6, as measured to nine digits; \
+        "the engine's table of 33 numbers, interpolated in fp16: 2.40e-3 on N(0, 1) on M5 Pro and M6, as measured to eight digits; \
          6.159e-3, as measured. The exact mode and that by tanh are one table; that by the logistic function is assumed: fp32, \
          rounded half away",
     ),

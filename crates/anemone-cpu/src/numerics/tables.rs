@@ -10,7 +10,7 @@
 //!   and `sin`, on h18g; gelu(1/4) and silu(1/2) as here.
 //!
 //! A source that says M1 and M5 compute activations with the precision of `fp32` contradicts these hashes and the published
-//! errors of `gelu` on the M5 Pro, which follow from the table to nine digits. We follow those.
+//! errors of `gelu` on the M5 Pro, which follow from the table to eight digits. We follow those.
 
 /// Knots of a table.
 pub(super) const KNOTS: usize = 33;
