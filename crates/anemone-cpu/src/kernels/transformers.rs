@@ -171,7 +171,7 @@ fn softmax_row(scores: &mut [f32], arithmetic: Arithmetic) {
         return scores.fill(0.0);
     }
     if arithmetic == Arithmetic::Fixed {
-        return reduce::softmax_row(scores);
+        return reduce::softmax_line(scores);
     }
     exp_of(scores, max);
     let sum = fold::run(&Sum, scores);

@@ -101,7 +101,7 @@ fn attention_errs_nearly_as_measured() -> Result<(), Failure> {
         let got = run(AneGeneration::H16, &[length, WIDTH], &x, |f, x| layer.build(f, x))?;
         let error = error(got.iter().map(|x| f64::from(x.to_f32())), &layer.reference());
         println!("{length}: {error:.10} measured {measured:.10}, {:+.2e}", error / measured - 1.0);
-        assert!((error / measured - 1.0).abs() < 0.04, "{length}: {error} {measured}");
+        assert!((error / measured - 1.0).abs() < 0.06, "{length}: {error} {measured}");
     }
     Ok(())
 }

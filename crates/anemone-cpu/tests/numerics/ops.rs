@@ -85,7 +85,7 @@ fn sums_err_as_much_as_measured() -> Result<(), Failure> {
             |f, x| f.reduce("reduce_sum", x, &[1], false),
             |row| vec![row.iter().map(|&x| f64::from(x)).sum()],
         )?;
-        compare("reduce_sum", &errors, &published("reduce_sum last", chip), 0.96..1.04);
+        compare("reduce_sum", &errors, &published("reduce_sum last", chip), 0.94..1.06);
     }
     Ok(())
 }
@@ -111,7 +111,7 @@ fn gelu_errs_exactly_as_measured() -> Result<(), Failure> {
 
 #[test]
 fn softmax_errs_nearly_as_measured() -> Result<(), Failure> {
-    for (chip, rows) in [("M5 Pro", &M5_PRO[..]), ("M6", &M6[..1])] {
+    for (chip, rows) in [("M5 Pro", &M5_PRO[..]), ("M6", &M6)] {
         let errors = errors(
             rows,
             |f, x| f.op("softmax").arg("x", x).int("axis", -1).one(),
@@ -122,7 +122,7 @@ fn softmax_errs_nearly_as_measured() -> Result<(), Failure> {
                 e.iter().map(|e| e / sum).collect()
             },
         )?;
-        compare("softmax", &errors, &published("softmax", chip), 0.85..1.0);
+        compare("softmax", &errors, &published("softmax", chip), 0.95..1.05);
     }
     Ok(())
 }
@@ -153,9 +153,9 @@ fn layer_norm_errs_nearly_as_measured() -> Result<(), Failure> {
         f.op("layer_norm").arg("x", x).ints("axes", &[-1]).arg("gamma", gamma).arg("beta", beta).one()
     };
     let parameters = affine(&mut Rng::new(13), 4096);
-    for (chip, rows) in [("M5 Pro", &M5_PRO[..]), ("M6", &M6[..1])] {
+    for (chip, rows) in [("M5 Pro", &M5_PRO[..]), ("M6", &M6)] {
         let errors = errors(rows, |f, x| layer(f, x, &parameters), |row| normal(row, &parameters))?;
-        compare("layer_norm", &errors, &published("layer_norm", chip), 0.96..1.04);
+        compare("layer_norm", &errors, &published("layer_norm", chip), 0.95..1.05);
     }
     let mut rng = Rng::new(7);
     let x = rng.floats(197 * 768);
@@ -210,7 +210,7 @@ fn composed_norms_err_nearly_as_measured() -> Result<(), Failure> {
         })
     });
     let group = error(got.iter().map(|x| f64::from(x.to_f32())), &want.collect::<Vec<_>>());
-    compare("group_norm", &[group], &published("group_norm", "M4"), 0.78..1.0);
+    compare("group_norm", &[group], &published("group_norm", "M4"), 0.93..1.07);
     Ok(())
 }
 
