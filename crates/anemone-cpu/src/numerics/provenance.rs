@@ -204,14 +204,14 @@ pub fn provenance(op: &str, case: OpCase, generation: AneGeneration) -> Provenan
         "conv_transpose" => provenance_of(Assumed, "fixed point, phase by phase; not measured", FINGERPRINTS),
         "scaled_dot_product_attention" => provenance_of(
             Assumed,
-            "fixed-point products around a softmax as the op, fp16 in between; whole attention layers of two products: 1.58e-3 at 197x768, \
-             2.32e-3 at 512x768; measured on M4: 1.63e-3, 2.35e-3",
+            "fixed-point products around a softmax as the op, fp16 in between; whole attention layers of two products: 1.56e-3 at 197x768, \
+             2.31e-3 at 512x768; measured on M4: 1.63e-3, 2.35e-3",
             OP_ERRORS,
         ),
         "reduce_sum" => provenance_of(
             Fitted,
-            "halving with partial sums of eleven bits: .000767 .000832 .000810 for 64, 256, 1024 rows of 4096; measured .000759 \
-             .000819 .000826",
+            "exact sums of 384 neighbours, added one after another in fp16: .00074 .00083 .00080 on 64, 256, 1024 rows of 4096, measured on M5 \
+             Pro .00076 .00082 .00083; .00079 .00077 on 256, 2048 rows, measured on M6 .00081 .00081",
             OP_ERRORS,
         ),
         "reduce_mean" | "reduce_l1_norm" | "reduce_l2_norm" | "reduce_sum_square" | "reduce_log_sum" => {
@@ -224,14 +224,15 @@ pub fn provenance(op: &str, case: OpCase, generation: AneGeneration) -> Provenan
         ),
         "softmax" => provenance_of(
             Fitted,
-            "an op at a time in fp16, exp and inverse from the engine's tables: .00092 on rows of 4096; measured on M5 Pro and M6: \
-             .00103 to .00106 (the order of the sum is not known)",
+            "an op at a time in fp16, exp and inverse from the engine's tables, the sum as reduce_sum: .00109 .00105 .00102 on 64, 256, 1024 rows \
+             of 4096, measured on M5 Pro .00105 .00103 .00105; .00104 .00103 on 256, 2048 rows, measured on M6 .00103 .00106",
             OP_ERRORS,
         ),
         "layer_norm" => provenance_of(
             Fitted,
-            "an op at a time in fp16, rsqrt from the engine's table: .00065 .00065 .00066 .00066 on rows of 4096, .00069 on rows of 768; \
-             measured on M5 Pro, M6, M4: .00066 .00067 .00066 .00066, .00067",
+            "an op at a time in fp16, rsqrt from the engine's table, sums as reduce_sum: .00066 .00065 .00064 on 64, 256, 1024 rows of 4096, \
+             measured on M5 Pro .00066 .00067 .00066; .00065 .00064 on 256, 2048 rows, measured on M6 .00066 .00066; .00068 on 197 rows of \
+             768, measured on M4 .00067",
             OP_ERRORS,
         ),
         "instance_norm" => {

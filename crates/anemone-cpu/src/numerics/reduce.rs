@@ -4,8 +4,9 @@
 //! with the precision of `fp16`; none of some 300 000 orders that were tried gives the measured digits. The form here has one
 //! number, [`BLOCK`]: so many neighbours are summed exactly, sums of blocks are added one after another, and each of these and
 //! each sum so far is rounded half away from zero to eleven bits. It is the form that comes near all measured families at once:
-//! `reduce_sum` within 6 %, softmax 4 %, layer norm 4 %, group norm 6 %. The number is that from which the compiler takes another
-//! way for reductions on A16 and later (HAL field 0x3f0; 192 on A14 and A15, of which no sum was measured).
+//! `reduce_sum` within 6 %, softmax 5 %, layer norm 4 %, group norm 6 %. The number was picked among a dozen for that; it is also
+//! the length from which the compiler takes another way for reductions on H15 and later (HAL field 0x3f0; 192 on H13 and H14, of
+//! which no sum was measured, so that they compute alike here).
 //!
 //! Softmax and normalizations are made of such sums, of elementwise operations that round to `fp16` each, and of the engine's
 //! tables ([`functions`]).
