@@ -6,6 +6,7 @@ use super::linear::{elements, elements_mut, gemm_failed, skip, skip_mut};
 use super::{Call, KernelResult, Lower, Lowered, operand, parallel};
 use crate::gemm::{self, Arithmetic, BatchDim, GemmOptions, MatMut, MatRef};
 use crate::isa::per_isa;
+use crate::numerics::reduce;
 use crate::numerics::rounding::round_floats;
 use half::f16;
 use mil::{DataType, InferError, OpView};
@@ -127,8 +128,7 @@ fn rows_from(
             }
             round(scores);
         }
-        softmax_row(scores);
-        round(scores);
+        softmax_row(scores, arithmetic);
     });
 
     let a = MatRef::row_major(&*scores, [rows, source]).map_err(gemm_failed)?;
@@ -165,10 +165,13 @@ per_isa! {
 }
 
 /// Softmax; a row in which nothing is kept attends to nothing: zeros.
-fn softmax_row(scores: &mut [f32]) {
+fn softmax_row(scores: &mut [f32], arithmetic: Arithmetic) {
     let max = fold::run(&Max, scores);
     if max == f32::NEG_INFINITY {
         return scores.fill(0.0);
+    }
+    if arithmetic == Arithmetic::Fixed {
+        return reduce::softmax_line(scores);
     }
     exp_of(scores, max);
     let sum = fold::run(&Sum, scores);

@@ -57,7 +57,7 @@ pub(crate) fn kernel(op: &OpView<'_>, numerics: Numerics) -> Option<Result<Lower
         _ => {}
     }
     let fixed = || kernels::find_fixed(op.name()).map(|lower| lower(op));
-    fixed().or_else(|| reduce::lower(op)).or_else(|| table::lower(op).map(Ok))
+    fixed().or_else(|| reduce::lower(op)).or_else(|| table::lower(op, generation).map(Ok))
 }
 
 /// A slice that begins after the first element of the last axis, where that passes through fixed point of limited range.

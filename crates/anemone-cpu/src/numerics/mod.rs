@@ -4,8 +4,9 @@
 //!
 //! * products (`conv`, `conv_transpose`, `linear`, `matmul`, `einsum`, attention) are made in the engine's fixed point, see
 //!   [`gemm::fixed`](crate::gemm); dense 3x3 convolutions of stride 1 with constant weights by Winograd's algorithm from H17 on;
-//! * everything else of type `fp16` is computed in `fp32` and rounded half away from zero, with what is known about reductions,
-//!   slices and the functions that the engine takes from tables ([`lower`]).
+//! * functions are taken from the engine's own tables of 33 numbers ([`functions`]), reductions and normalizations are made of
+//!   rounded sums ([`reduce`]);
+//! * everything else of type `fp16` is computed in `fp32` and rounded half away from zero ([`lower`]).
 //!
 //! The engine has no `fp32`: operations of that type (master weights, optimizers, losses of mixed-precision training) stand
 //! for what the host computes beside it, and are those of IEEE 754. So are integers, and what is folded when a program is
@@ -13,11 +14,13 @@
 //!
 //! How far each of that is known is data: [`provenance`](crate::provenance). Nothing here has been run on an engine by us.
 
+mod functions;
 pub(crate) mod lower;
 mod provenance;
-mod reduce;
+pub(crate) mod reduce;
 pub(crate) mod rounding;
 mod table;
+mod tables;
 mod wide;
 
 pub use provenance::{Grade, OpCase, Provenance, provenance};

@@ -54,6 +54,8 @@ const OP_ERRORS: &str = "ANEForge, published errors of single ops (tests/golden/
 const CENSUS: &str = "ANEForge, vocabulary sweep on M5";
 const CLIFFS: &str = "ANEForge, numeric cliffs on M1, M1 Max, M2 Pro, M4, M4 Max, M5, M5 Pro";
 const PROBES: &str = "751K, microarchitecture study of the M6, probes of M4 and M6";
+const TABLES: &str = "programs compiled for H13, H14 and H16 (joshuaswarren/mil-hwx-compiler, mil_infer), for the M6 (751K), and errors measured on M5 \
+     Pro (ANEForge) and M6 (751K)";
 const NOTHING: &str = "no measurement";
 
 const fn provenance_of(grade: Grade, note: &'static str, source: &'static str) -> Provenance {
@@ -104,36 +106,79 @@ const MOVES: &[&str] = &[
     "band_part",
 ];
 
-/// Functions of which the engine's error is published and larger than that of the model, which is rounding alone. Relative errors
-/// in the note's order: measured.
-const FUNCTIONS: &[(&str, &str)] = &[
-    ("silu", "fp32 rounded half away; measured on M5: 1.0e-2, from a table that is not known"),
-    ("sigmoid", "fp32 rounded half away; measured on M5: 3.8e-3, from a table that is not known"),
-    ("tanh", "fp32 rounded half away; measured on M5: 1.3e-3, from a table that is not known"),
-    ("scaled_tanh", "fp32 rounded half away; measured on M5: 1.7e-3, from a table that is not known"),
+/// Functions that the engine takes from tables, and how what was measured compares: largest absolute errors on an M6 unless told.
+const FUNCTIONS: &[(&str, Grade, &str)] = &[
     (
         "gelu",
-        "fp32 rounded half away; measured on M6: 2.4e-3, from a table that is not known (gelu(0) = -7.54e-4)",
+        Grade::Exact,
+        "the engine's table of 33 numbers, interpolated in fp16: 2.40e-3 on N(0, 1) on M5 Pro and M6, as measured to eight digits; \
+         6.159e-3, as measured. The exact mode and that by tanh are one table; that by the logistic function is assumed: fp32, \
+         rounded half away",
     ),
-    ("elu", "fp32 rounded half away; measured on M5: 5e-3, from a table that is not known"),
-    ("atan", "fp32 rounded half away; measured on M5: 1.9e-2, from a table that is not known"),
-    ("erf", "fp32 rounded half away; measured on M5: 7e-4"),
-    ("rsqrt", "fp32 rounded half away; measured on M5: 1.0e-3, from a table that is not known"),
-    ("inverse", "fp32 rounded half away; measured on M5: 2.8e-4"),
-    ("sqrt", "fp32 rounded half away; measured on M5: 4e-4"),
-    ("sin", "fp32 rounded half away; measured on M5: 5e-4"),
+    ("silu", Grade::Exact, "the engine's table of 33 numbers, interpolated in fp16: 1.491e-2, as measured"),
+    (
+        "sigmoid",
+        Grade::Exact,
+        "the engine's table of 33 numbers, interpolated in fp16: 3.355e-3, as measured",
+    ),
+    ("tanh", Grade::Exact, "the engine's table of 33 numbers, interpolated in fp16: 1.613e-3, as measured"),
+    (
+        "scaled_tanh",
+        Grade::Fitted,
+        "tanh between two products rounded to fp16; measured on M5: 1.7e-3 of the largest result",
+    ),
     (
         "exp",
-        "fp32 rounded half away; measured on M5: 4.7e-4, where the rounding of operands N(0, 1) alone gives 5.1e-4",
+        Grade::Exact,
+        "2^x of x log2 e in fp16, from the engine's table of 33 numbers: 100.8 and 9.1 units of the last place, as measured",
     ),
-    ("exp2", "fp32 rounded half away; measured on M5: 4.8e-4"),
+    ("exp2", Grade::Fitted, "from the table of exp; measured on M5: 4.8e-4 of the largest result"),
+    (
+        "log",
+        Grade::Exact,
+        "log2 from the engine's table of 33 numbers, times ln 2, in fp16: 6.638e-3 and 91.0 units of the last place, as measured; \
+         0 of infinity, -45440 of 0, as measured",
+    ),
+    (
+        "sqrt",
+        Grade::Exact,
+        "the engine's table of 25 numbers for two octaves: 1.810e-2 and 1.2 units, as measured",
+    ),
+    (
+        "rsqrt",
+        Grade::Exact,
+        "the engine's table of 25 numbers for two octaves: 8.139e-3 and 2.1 units, as measured",
+    ),
+    (
+        "inverse",
+        Grade::Exact,
+        "the engine's table of 33 numbers for an octave: .4375 and 13.5 units, as measured",
+    ),
+    (
+        "erf",
+        Grade::Fitted,
+        "the engine's table of 33 numbers to 2: 8.642e-4 and 3.0 units, as measured; a line beyond, fitted to where the error \
+         changes its sign",
+    ),
+    (
+        "softplus",
+        Grade::Fitted,
+        "the engine's logarithm of 1 and its exp, in fp16: 0 from 11.09 on, as measured on M5; the error of 7.8e-4 there is of \
+         unknown inputs",
+    ),
+    ("elu", Grade::Assumed, "fp32 rounded half away; measured on M5: 5e-3, from a table that is not known"),
+    (
+        "atan",
+        Grade::Assumed,
+        "fp32 rounded half away; measured on M5: 1.9e-2, from tables that are not known",
+    ),
 ];
 
 /// What the model of the `fp16` op called `op` rests on.
 pub fn provenance(op: &str, case: OpCase, generation: AneGeneration) -> Provenance {
     use Grade::{Assumed, Exact, Fitted, Host};
-    if let Some(&(_, note)) = FUNCTIONS.iter().find(|(name, _)| *name == op) {
-        return provenance_of(Assumed, note, CENSUS);
+    if let Some(&(_, grade, note)) = FUNCTIONS.iter().find(|(name, ..)| *name == op) {
+        return provenance_of(grade, note, if grade == Assumed { CENSUS } else { TABLES });
     }
     if MOVES.contains(&op) {
         return provenance_of(Exact, "moves numbers", NOTHING);
@@ -159,13 +204,14 @@ pub fn provenance(op: &str, case: OpCase, generation: AneGeneration) -> Provenan
         "conv_transpose" => provenance_of(Assumed, "fixed point, phase by phase; not measured", FINGERPRINTS),
         "scaled_dot_product_attention" => provenance_of(
             Assumed,
-            "fixed-point products around a softmax, fp16 in between; measured for whole attention layers only (M4: 1.63e-3 at 197x768)",
+            "fixed-point products around a softmax as the op, fp16 in between; whole attention layers of two products: 1.56e-3 at 197x768, \
+             2.31e-3 at 512x768; measured on M4: 1.63e-3, 2.35e-3",
             OP_ERRORS,
         ),
         "reduce_sum" => provenance_of(
             Fitted,
-            "halving with partial sums of eleven bits: .000767 .000832 .000810 for 64, 256, 1024 rows of 4096; measured .000759 \
-             .000819 .000826",
+            "exact sums of 384 neighbours, added one after another in fp16: .00074 .00083 .00080 on 64, 256, 1024 rows of 4096, measured on M5 \
+             Pro .00076 .00082 .00083; .00079 .00077 on 256, 2048 rows, measured on M6 .00081 .00081",
             OP_ERRORS,
         ),
         "reduce_mean" | "reduce_l1_norm" | "reduce_l2_norm" | "reduce_sum_square" | "reduce_log_sum" => {
@@ -177,16 +223,21 @@ pub fn provenance(op: &str, case: OpCase, generation: AneGeneration) -> Provenan
             OP_ERRORS,
         ),
         "softmax" => provenance_of(
-            Assumed,
-            "an op at a time in fp16: 7.5e-4 on rows of 4096; measured on M6: 1.03e-3 to 1.06e-3",
+            Fitted,
+            "an op at a time in fp16, exp and inverse from the engine's tables, the sum as reduce_sum: .00109 .00105 .00102 on 64, 256, 1024 rows \
+             of 4096, measured on M5 Pro .00105 .00103 .00105; .00104 .00103 on 256, 2048 rows, measured on M6 .00103 .00106",
             OP_ERRORS,
         ),
         "layer_norm" => provenance_of(
-            Assumed,
-            "an op at a time in fp16: 4.6e-4 on rows of 4096; measured on M6: 6.6e-4 (its rsqrt comes from a table)",
+            Fitted,
+            "an op at a time in fp16, rsqrt from the engine's table, sums as reduce_sum: .00066 .00065 .00064 on 64, 256, 1024 rows of 4096, \
+             measured on M5 Pro .00066 .00067 .00066; .00065 .00064 on 256, 2048 rows, measured on M6 .00066 .00066; .00068 on 197 rows of \
+             768, measured on M4 .00067",
             OP_ERRORS,
         ),
-        "instance_norm" => provenance_of(Assumed, "an op at a time in fp16; measured on M5: 7.6e-4", CENSUS),
+        "instance_norm" => {
+            provenance_of(Assumed, "an op at a time in fp16, as layer_norm; measured on M5: 7.6e-4", CENSUS)
+        }
         "slice_by_index" | "slice_by_size" => provenance_of(
             Exact,
             "moves numbers; on A14 and A15 parts, beyond 4094 infinite where the slice begins inside the last axis",
@@ -197,13 +248,16 @@ pub fn provenance(op: &str, case: OpCase, generation: AneGeneration) -> Provenan
             "fp32 rounded half away: .00039988 on 25 Jacobi steps, nearest-even .00040010; measured .00039986",
             OP_ERRORS,
         ),
-        "softplus" => {
-            provenance_of(Fitted, "fp32 rounded half away, 0 from 11.09 on; measured on M5: 8e-4", CENSUS)
-        }
-        "log" | "cos" => provenance_of(
-            Fitted,
-            "fp32 rounded half away, 0 of infinity as measured on M5; errors of 8e-4 and 5e-4",
+        "sin" | "cos" if generation < AneGeneration::H15 => provenance_of(
+            Assumed,
+            "fp32 rounded half away (cos of infinity 0, as measured on M5); before A16 the compiler takes polynomials that are not known",
             CENSUS,
+        ),
+        "sin" | "cos" => provenance_of(
+            Fitted,
+            "the engine's table of 33 numbers for a quarter of the period: 6.329e-4, as measured on M6; where the sine is 0, 45 units of \
+             the last place were measured, and are not modelled",
+            TABLES,
         ),
         "round" => provenance_of(
             Fitted,
@@ -269,7 +323,7 @@ mod tests {
                 assert!(!known.note.is_empty() && !known.source.is_empty(), "{}", op.name);
             }
         }
-        for name in MOVES.iter().chain(FUNCTIONS.iter().map(|(name, _)| name)) {
+        for name in MOVES.iter().chain(FUNCTIONS.iter().map(|(name, ..)| name)) {
             assert!(mil::Op::named(name).is_some(), "{name}");
         }
         let dense = OpCase { dense_3x3: true, ..OpCase::default() };

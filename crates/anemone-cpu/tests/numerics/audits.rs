@@ -2,7 +2,7 @@
 
 use super::numpy::Rng;
 use anemone_cpu::AneGeneration;
-use anemone_cpu::audit::{Audit, Scaled, audit, scale_for_ane};
+use anemone_cpu::audit::{Audit, OpAudit, Scaled, audit, scale_for_ane};
 use anemone_runtime::{States, Tensor};
 use half::f16;
 use mil::{BuildError, Constant, FunctionBuilder, Opset, Program, TensorType, ValueId, Verified, verify};
@@ -275,6 +275,32 @@ fn nothing_gets_worse_in_random_programs() -> Result<(), Failure> {
     println!("on other inputs: {better} outputs better by a hundredth, {worse} worse, of {outputs}");
     assert!(changed > 20);
     assert!(worse * 20 < better);
+    Ok(())
+}
+
+#[test]
+fn audits_see_the_errors_of_tables() -> Result<(), Failure> {
+    // Against the function of the very operands that the engine had, so without the rounding of those.
+    for (op, least, most, grade) in [
+        ("gelu", 2.3e-3, 2.5e-3, "exact"),
+        ("silu", 7e-3, 9e-3, "exact"),
+        ("sigmoid", 2.5e-3, 3.5e-3, "exact"),
+        ("tanh", 1e-3, 1.4e-3, "exact"),
+        ("exp", 4e-4, 1.2e-3, "exact"),
+        ("softplus", 4e-4, 9e-4, "fitted"),
+    ] {
+        let mut model = Model::new(2);
+        let x = model.input(&[64, 512], 1.0)?;
+        let call = model.f.op(op).arg("x", x);
+        let y = if op == "gelu" { call.string("mode", "EXACT").one()? } else { call.one()? };
+        let (program, inputs) = model.finish(&[y])?;
+        for generation in AneGeneration::ALL {
+            let audit = audited(&program, &inputs, generation)?;
+            let OpAudit { alone, grade: found, .. } = &audit.ops[0];
+            assert!((least..most).contains(alone), "{op} on {generation}: {alone}");
+            assert_eq!(found, grade, "{op} on {generation}");
+        }
+    }
     Ok(())
 }
 
