@@ -50,5 +50,5 @@ pub use estimate::{
 };
 pub use model::Path;
 pub use part::estimate_parts;
-pub(crate) use part::{access, uses, writes};
+pub(crate) use part::{access, writes};
 pub use plan::{MAX_OPS, MAX_WEIGHTS, Part, Plan, Reason, plan};

@@ -64,8 +64,7 @@ impl<'a> Cuts<'a> {
         let mut holders: BTreeMap<ValueId, BTreeSet<Option<usize>>> = BTreeMap::new();
         for (at, operation) in ops.iter().enumerate() {
             operation.outputs.iter().for_each(|output| maker[output.index()] = Some(at));
-            let mut used = BTreeSet::new();
-            uses(operation, &mut used);
+            let used = operation.uses_within();
             for id in used {
                 users[id.index()].push(at);
                 if function.ty(id).is_state() {
@@ -170,8 +169,7 @@ impl Part {
             let mut wanted: BTreeSet<usize> = BTreeSet::new();
             let mut queue = positions.clone();
             while let Some(at) = queue.pop() {
-                let mut used = BTreeSet::new();
-                uses(&body[at], &mut used);
+                let used = body[at].uses_within();
                 for id in used.into_iter().filter(|id| matches!(function.value(*id).def, Def::Constexpr)) {
                     // One within a block of the part itself is made by no operation of the body.
                     if let Some(made) = cuts.maker[id.index()].filter(|&made| wanted.insert(made)) {
@@ -185,7 +183,7 @@ impl Part {
         let inside: BTreeSet<usize> = weights_too.iter().copied().collect();
         let (mut used, mut defined) = (BTreeSet::new(), BTreeSet::new());
         for &at in &weights_too {
-            uses(&body[at], &mut used);
+            used.extend(body[at].uses_within());
             defines(&body[at], &mut defined);
         }
         let from_outside =
@@ -225,15 +223,6 @@ pub(super) fn is_weights(operation: &Operation) -> bool {
 /// Whether an operation on constants gives a constant.
 fn is_fixed(operation: &Operation) -> bool {
     operation.op.effect == Effect::Pure && operation.blocks.is_empty()
-}
-
-/// Everything an operation uses, in its blocks too.
-pub(crate) fn uses(operation: &Operation, used: &mut BTreeSet<ValueId>) {
-    used.extend(operation.uses());
-    for block in &operation.blocks {
-        block.ops.iter().for_each(|inner| uses(inner, used));
-        used.extend(block.outputs.iter().copied());
-    }
 }
 
 /// Of an operation that reads or writes a state: the state, and what is written.

@@ -10,7 +10,7 @@ use super::estimate::{Estimate, EstimateError, EstimateOptions, Range, of_work, 
 use super::graph::constant_bytes;
 use super::model::Path;
 use super::params::ChipFacts;
-use super::part::{self, Cuts, Part as Piece, is_weights};
+use super::part::{Cuts, Part as Piece, is_weights};
 use crate::chips::{Chip, PROCESS};
 use mil::{DataType, Def, Function, Program, TensorType, Type, ValueId, Verified, verify};
 use serde::Serialize;
@@ -226,10 +226,8 @@ fn cut(function: &Function) -> Vec<usize> {
     let uses: Vec<BTreeSet<ValueId>> = ops
         .iter()
         .map(|operation| {
-            let mut direct = BTreeSet::new();
-            part::uses(operation, &mut direct);
             let mut values = BTreeSet::new();
-            for value in direct {
+            for value in operation.uses_within() {
                 match behind.get(&value) {
                     Some(constants) => values.extend(constants),
                     None => _ = values.insert(value),

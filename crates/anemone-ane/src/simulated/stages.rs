@@ -5,10 +5,10 @@
 //! stretches of the engine on the path that changes sides most often, and this is how many it gets.
 
 use crate::chips::Chip;
-use crate::cost::{access, uses, writes};
+use crate::cost::{access, writes};
 use crate::rules::{Hosted, hosted};
 use mil::{Def, Effect, Function, ValueId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Where a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +40,7 @@ impl Stages {
         let mut programs: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         let (mut reasons, mut host) = (Vec::new(), Vec::new());
         for (at, (operation, hosted)) in function.body.ops.iter().zip(placed).enumerate() {
-            let mut used = BTreeSet::new();
-            uses(operation, &mut used);
+            let used = operation.uses_within();
             let constant = operation.op.effect == Effect::Pure
                 && operation.blocks.is_empty()
                 && used.iter().all(|id| known[id.index()]);
