@@ -54,11 +54,17 @@ const ENGINE: Numerics = Numerics::Ane(AneGeneration::H17);
 
 /// Largest relative error, of results too small for `fp16` relative to its smallest normal number; what is infinite
 /// has to be.
-fn worst(x: &[f16], found: &[f64], exact: impl Fn(f64) -> f64) -> (f64, f64) {
+fn worst(x: &[f16], found: &[f64], numerics: Numerics, exact: impl Fn(f64) -> f64) -> (f64, f64) {
     let mut worst = (0.0, 0.0);
     for (&x, &y) in x.iter().zip(found) {
         let x = f64::from(x);
         let wanted = exact(x);
+        // The engine's logarithm of 0 is finite, and its exponential may overflow a little before or after its time.
+        let edge = wanted.is_infinite() || (6.4e4..6.7e4).contains(&wanted.abs());
+        if numerics == ENGINE && edge {
+            assert!(y.abs() > 2e4 && y.signum() == wanted.signum(), "f({x}) is {y}, not {wanted}");
+            continue;
+        }
         if wanted.abs() >= 65520.0 {
             assert!(y.is_infinite() && y.signum() == wanted.signum(), "f({x}) is {y}, not {wanted}");
             continue;
@@ -75,21 +81,22 @@ fn worst(x: &[f16], found: &[f64], exact: impl Fn(f64) -> f64) -> (f64, f64) {
 #[test]
 fn functions_are_right_over_their_domain() {
     type Exact = fn(f64) -> f64;
-    // What was measured, rounded up: one and a half units in the last place, which are 9.8e-4 at most.
-    let cases: [(&str, f64, f64, Exact, f64); 5] = [
-        ("asin", -1.0, 1.0, f64::asin, 1.4e-3),
-        ("acos", -1.0, 1.0, f64::acos, 1.2e-3),
-        ("atanh", -1.0, 1.0, f64::atanh, 9e-4),
-        ("sinh", -65504.0, 65504.0, f64::sinh, 1.7e-3),
-        ("cosh", -65504.0, 65504.0, f64::cosh, 1.7e-3),
+    // What was measured, rounded up. A unit in the last place is 9.8e-4 at most; the engine's exponential is off by nine.
+    let cases: [(&str, f64, f64, Exact, [f64; 2]); 5] = [
+        ("asin", -1.0, 1.0, f64::asin, [1.4e-3, 1.6e-3]),
+        ("acos", -1.0, 1.0, f64::acos, [1.2e-3, 1.1e-3]),
+        ("atanh", -1.0, 1.0, f64::atanh, [9e-4, 1.6e-3]),
+        ("sinh", -65504.0, 65504.0, f64::sinh, [1.7e-3, 8.3e-3]),
+        ("cosh", -65504.0, 65504.0, f64::cosh, [1.7e-3, 8.3e-3]),
     ];
     for (op, low, high, exact, most) in cases {
         let x = numbers(low, high);
         let program = program(&[&[1, x.len()]], |f, x| f.unary(op, x[0]));
         let legal = legal(&program);
         let tensor = Tensor::new([1, x.len()], &x).unwrap();
-        for numerics in [Numerics::Ieee, ENGINE] {
-            let (error, at) = worst(&x, &run(&legal, numerics, std::slice::from_ref(&tensor)), exact);
+        for (numerics, most) in [Numerics::Ieee, ENGINE].into_iter().zip(most) {
+            let (error, at) =
+                worst(&x, &run(&legal, numerics, std::slice::from_ref(&tensor)), numerics, exact);
             assert!(error <= most, "{op} {numerics:?}: {error:.3e} at {at}");
         }
     }
@@ -106,7 +113,7 @@ fn a_shifted_argument_loses_digits() {
         f.add(a, b)
     });
     let tensor = Tensor::new([1, x.len()], &x).unwrap();
-    let (error, at) = worst(&x, &run(&shifted, Numerics::Ieee, &[tensor]), f64::cosh);
+    let (error, at) = worst(&x, &run(&shifted, Numerics::Ieee, &[tensor]), Numerics::Ieee, f64::cosh);
     assert!((2.5e-3..2.7e-3).contains(&error), "{error:.3e} at {at}");
 }
 
