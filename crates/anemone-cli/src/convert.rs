@@ -72,13 +72,14 @@ fn rewrite(package: &mut Package, chip: &str) -> Result<Vec<Change>, CliError> {
     Ok(changes)
 }
 
-/// MIL text, and beside it a file with the weights if there are any.
+/// MIL text, and beside it a file with the weights if there are any, and one with what the text does not say of the model.
 fn text(package: &Package, args: &ConvertArgs) -> Result<Vec<PathBuf>, CliError> {
     let program = package.program()?;
     // Text of a faulty program could not be read again.
     let program = verify(program).map_err(anemone::ModelError::Invalid)?;
     let weights = args.output.with_extension("weights.bin");
-    for path in [&args.output, &weights] {
+    let description = Package::description_path(&args.output);
+    for path in [&args.output, &weights, &description] {
         if path.exists() && !args.force {
             return Err(CliError::failed_try(
                 format!("{} exists already", path.display()),
@@ -114,6 +115,19 @@ fn text(package: &Package, args: &ConvertArgs) -> Result<Vec<PathBuf>, CliError>
         let file = weight_file.into_inner().map_err(|error| failed(&weights, &error))?;
         persist(file, &weights)?;
         written.push(weights.clone());
+    }
+    match package.description_beside_text()? {
+        Some(bytes) => {
+            let mut file = temporary()?;
+            file.write_all(&bytes).map_err(|error| failed(&description, &error))?;
+            persist(file, &description)?;
+            written.push(description);
+        }
+        // One that is there describes what is being replaced.
+        None if description.exists() => {
+            std::fs::remove_file(&description).map_err(|error| failed(&description, &error))?;
+        }
+        None => {}
     }
     // The text last: it is what refers to the weights.
     persist(text.into_inner().map_err(|error| failed(&args.output, &error))?, &args.output)?;

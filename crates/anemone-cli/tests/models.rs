@@ -133,6 +133,10 @@ fn every_golden_package_survives_text_and_back() {
         succeed(dir.path(), &["convert", original, &back]);
         let same = succeed(dir.path(), &["diff", original, &back]);
         assert!(same.contains("the same program, weights and description"), "{name}: {same}");
+        // Beside the text stands what it does not say: images, flexible shapes, classes, metadata, the default function.
+        succeed(dir.path(), &["convert", &text, &back, "--force"]);
+        let same = succeed(dir.path(), &["diff", original, &back]);
+        assert!(same.contains("the same program, weights and description"), "{name}, by text: {same}");
     }
     refused(
         dir.path(),

@@ -9,10 +9,10 @@ use crate::description::{
     FunctionDescription, ImageFeature, ImageFlexibility, KeyType, Metadata, SequenceFeature, SizeRange,
 };
 use crate::error::{Error, Result};
-use crate::map;
 use crate::package::Package;
 use crate::program::version_for;
 use crate::weights::Weights;
+use crate::{map, model, save};
 use mil::Program;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -51,15 +51,36 @@ pub(crate) fn open(path: &Path) -> Result<Package> {
     Ok(Package::from_text(text, Weights::folder(path, Path::new("")), description, version))
 }
 
-/// Opens MIL text that stands alone: what it says about itself is all there is to say.
+/// Opens MIL text: described by the file beside it if there is one, else by what it says itself.
 pub(crate) fn open_text(path: &Path) -> Result<Package> {
     let root = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let weights = Weights::folder(root, Path::new(""));
     let program = program(path, &weights)?;
-    let description = Description::of(&program)?;
-    let version = version_for(&program, &description);
+    let beside = path.with_extension(DESCRIPTION);
+    let (version, description) = if beside.is_file() {
+        let bytes = map::map(&beside)?;
+        let (version, description) = model::read_top((*bytes).as_ref(), &beside)?;
+        save::check_description(&save::Model {
+            version,
+            description: &description,
+            program: &program,
+            new: false,
+        })
+        .map_err(|error| Error::Beside {
+            path: beside.clone(),
+            text: path.into(),
+            message: error.to_string(),
+        })?;
+        (version, description)
+    } else {
+        let description = Description::of(&program)?;
+        (version_for(&program, &description), description)
+    };
     Ok(Package::from_text(path.into(), weights, description, version))
 }
+
+/// What takes the place of `mil` in the name of the file with the description of MIL text.
+pub(crate) const DESCRIPTION: &str = "description.pb";
 
 /// Reads the program of a compiled model.
 pub(crate) fn program(path: &Path, weights: &Weights) -> Result<Program> {

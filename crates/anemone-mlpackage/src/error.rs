@@ -91,6 +91,16 @@ pub enum Error {
         /// What is wrong, and where.
         source: mil::text::ParseError,
     },
+    /// The description beside MIL text is of another program.
+    #[error("{}: does not describe {} any more ({message}); delete it to go by the text alone, or change both", path.display(), text.display())]
+    Beside {
+        /// The description.
+        path: PathBuf,
+        /// The text.
+        text: PathBuf,
+        /// Where they differ.
+        message: String,
+    },
     /// The program or its description cannot be written as a model.
     #[error("{}{message}", at(.place))]
     Unwritable {

@@ -89,11 +89,35 @@ fn declined(number: u32, path: &Path) -> Error {
     Error::Kind { path: path.into(), kind, message }
 }
 
-/// Writes a model file.
-pub(crate) fn write(specification_version: i32, description: &Description, program: &[u8]) -> Vec<u8> {
+/// Reads what [`write_top`] wrote: the version and the description.
+pub(crate) fn read_top(bytes: &[u8], path: &Path) -> Result<(i32, Description)> {
+    let only_top = |bytes| -> Read<()> {
+        for field in Fields::new(bytes) {
+            let field = field?;
+            if !matches!(field.number, m::SPECIFICATION_VERSION | m::DESCRIPTION) {
+                return field.unknown(m::MESSAGE);
+            }
+        }
+        Ok(())
+    };
+    only_top(bytes).and_then(|()| top(bytes)).map_err(Error::fault(path))
+}
+
+/// A model file without its program, for a program that is kept in another form.
+pub(crate) fn write_top(specification_version: i32, description: &Description) -> Vec<u8> {
+    top_of(specification_version, description).finish()
+}
+
+fn top_of(specification_version: i32, description: &Description) -> Encoder {
     let mut e = Encoder::default();
     e.signed(m::SPECIFICATION_VERSION, specification_version.into());
     e.message(m::DESCRIPTION, |e| description::write(description, e));
+    e
+}
+
+/// Writes a model file.
+pub(crate) fn write(specification_version: i32, description: &Description, program: &[u8]) -> Vec<u8> {
+    let mut e = top_of(specification_version, description);
     e.bytes(m::ML_PROGRAM, program);
     e.finish()
 }

@@ -65,7 +65,8 @@ pub struct WriteOptions {
 }
 
 impl Package {
-    /// Opens a `.mlpackage`, a bare `.mlmodel` file, a compiled `.mlmodelc`, or MIL text (`.mil`) with its weights beside it.
+    /// Opens a `.mlpackage`, a bare `.mlmodel` file, a compiled `.mlmodelc`, or MIL text (`.mil`) with its weights and, where
+    /// it has one, its description beside it.
     ///
     /// # Errors
     /// When the path is no model or the model is damaged, was made for a later format, or is not an ML Program.
@@ -197,6 +198,27 @@ impl Package {
     pub fn to_bytes(&self) -> Result<(Vec<u8>, Vec<u8>)> {
         let program = self.program()?;
         save::bytes(&self.model(&program))
+    }
+
+    /// What MIL text does not say of the model, for the file beside it that [`Package::open`] looks for
+    /// ([`Package::description_path`]): version, features as an app sees them, default function, metadata. `None` when
+    /// the program says it all.
+    ///
+    /// # Errors
+    /// When the program cannot be read.
+    pub fn description_beside_text(&self) -> Result<Option<Vec<u8>>> {
+        let program = self.program()?;
+        let derived = Description::of(&program).ok();
+        let plain = derived.is_some_and(|derived| {
+            derived == self.description
+                && program::version_for(&program, &derived) == self.specification_version
+        });
+        Ok((!plain).then(|| model::write_top(self.specification_version, &self.description)))
+    }
+
+    /// Where the description of MIL text stands: `model.description.pb` beside `model.mil`.
+    pub fn description_path(text: impl AsRef<Path>) -> PathBuf {
+        text.as_ref().with_extension(compiled::DESCRIPTION)
     }
 
     fn model<'a>(&'a self, program: &'a Program) -> save::Model<'a> {

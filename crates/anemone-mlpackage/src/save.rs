@@ -83,7 +83,7 @@ fn check_target(target: &Path, options: WriteOptions) -> Result<()> {
 }
 
 /// Checks that description and program speak of the same functions, inputs, outputs and states.
-fn check_description(model: &Model<'_>) -> Result<()> {
+pub(crate) fn check_description(model: &Model<'_>) -> Result<()> {
     let mut described: HashMap<&str, &FunctionDescription> = HashMap::new();
     for function in &model.description.functions {
         described.insert(&function.name, function);

@@ -175,3 +175,42 @@ fn bare_model_files() {
         assert!(error.to_string().contains(hint), "{error}");
     }
 }
+
+#[test]
+fn text_is_described_by_the_file_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("m.mil");
+    let original = open("enumerated");
+    let program = original.program().unwrap();
+    let mut weights = BlobWriter::new(
+        File::create(folder.path().join("m.weights.bin")).unwrap(),
+        "@model_path/m.weights.bin",
+    );
+    fs::write(&text, print_with_weights(&program, Dialect::Ios18, weights.as_mut().unwrap()).unwrap())
+        .unwrap();
+    weights.unwrap().finish().unwrap();
+
+    let alone = Package::open(&text).unwrap();
+    assert_ne!(alone.description, original.description);
+    let beside = Package::description_path(&text);
+    let bytes = original.description_beside_text().unwrap().expect("more than the program says");
+    fs::write(&beside, &bytes).unwrap();
+    let described = Package::open(&text).unwrap();
+    assert_eq!(described.description, original.description);
+    assert_eq!(described.specification_version(), original.specification_version());
+
+    // A description of another model, one cut short, one that is none.
+    fs::write(&beside, open("classifier").description_beside_text().unwrap().unwrap()).unwrap();
+    let error = Package::open(&text).unwrap_err();
+    assert!(matches!(error, Error::Beside { .. }) && error.to_string().contains("delete it"), "{error}");
+    for length in 0..bytes.len() {
+        fs::write(&beside, &bytes[..length]).unwrap();
+        _ = Package::open(&text);
+    }
+    fs::write(&beside, [0xff; 64]).unwrap();
+    assert!(Package::open(&text).is_err());
+
+    // A program that says it all needs none.
+    let plain = Package::new(verified(open("stateful").program().unwrap())).unwrap();
+    assert_eq!(plain.description_beside_text().unwrap(), None);
+}
