@@ -5,6 +5,7 @@ use crate::error::CliError;
 use crate::output::Output;
 use anemone::ane::chips::Chip;
 use anemone::ane::legalize::{Change, legalize};
+use anemone::ane::rules::{Severity, check};
 use anemone::mil::text::{BlobWriter, Dialect, write_to};
 use anemone::mil::verify;
 use anemone::mlpackage::{Package, WriteOptions};
@@ -17,9 +18,12 @@ use tempfile::NamedTempFile;
 /// Reads a model in any form and writes it as a package or as MIL text.
 pub(crate) fn convert(args: &ConvertArgs, out: &mut Output) -> Result<(), CliError> {
     let mut package = Package::open(&args.model)?;
-    let changes = match &args.chip {
+    if !args.shapes.is_empty() {
+        crate::shapes::fix(&mut package, &args.shapes)?;
+    }
+    let (changes, refused) = match &args.chip {
         Some(name) => rewrite(&mut package, name)?,
-        None => Vec::new(),
+        None => (Vec::new(), 0),
     };
     let extension = args.output.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     let written = match extension {
@@ -36,7 +40,7 @@ pub(crate) fn convert(args: &ConvertArgs, out: &mut Output) -> Result<(), CliErr
         }
     };
     let written: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
-    out.json(&json!({"written": written, "rewritten": changes}))?;
+    out.json(&json!({"written": written, "rewritten": changes, "refused": refused}))?;
     out.say(&format!("wrote {}", written.join(" and ")))?;
     if let Some(name) = &args.chip {
         match changes.len() {
@@ -60,16 +64,35 @@ pub(crate) fn convert(args: &ConvertArgs, out: &mut Output) -> Result<(), CliErr
     for (change, count) in told {
         out.say(&format!("  {count} x {} ({}): {}", change.op, change.rule, change.into))?;
     }
+    if let (Some(name), 1..) = (&args.chip, refused) {
+        out.say(&format!(
+            "{refused} {} still refused: `anemone check {} --chips {name}` says what and why",
+            if refused == 1 { "thing is" } else { "things are" },
+            args.output.display()
+        ))?;
+    }
     Ok(())
 }
 
-/// Rewrites the program for a chip; what it takes and gives stays.
-fn rewrite(package: &mut Package, chip: &str) -> Result<Vec<Change>, CliError> {
+/// Rewrites the program for a chip; what it takes and gives stays. Returns the changes, and how much is still refused.
+fn rewrite(package: &mut Package, chip: &str) -> Result<(Vec<Change>, usize), CliError> {
     let chip = Chip::named(chip).map_err(|error| CliError::usage(error.to_string(), "--for m1"))?;
+    if chip.family().limits().is_none() {
+        return Err(CliError::usage(
+            format!("the engine of {} takes no MIL programs, so nothing can be written for it", chip.name),
+            "a chip from A13 or M1 on: `anemone chips` lists them",
+        ));
+    }
     let program = verify(package.program()?).map_err(anemone::ModelError::Invalid)?;
     let (program, changes) = legalize(&program, chip).map_err(|error| CliError::failed(error.to_string()))?;
+    let mut refused = 0;
+    for function in &program.functions {
+        let report = check(&program, Some(&function.name), chip)
+            .map_err(|error| CliError::failed(error.to_string()))?;
+        refused += report.of(Severity::Refused).map(|finding| finding.count).sum::<usize>();
+    }
     package.set_program(program);
-    Ok(changes)
+    Ok((changes, refused))
 }
 
 /// MIL text, and beside it a file with the weights if there are any, and one with what the text does not say of the model.

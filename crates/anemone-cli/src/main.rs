@@ -26,6 +26,7 @@ mod progress;
 mod report;
 mod run;
 mod sample;
+mod shapes;
 mod simulate;
 mod source;
 mod train;

@@ -46,6 +46,11 @@ fn a_program_is_rewritten_for_a_chip() {
     let text = succeed(dir.path(), &["convert", "m5.mil", "again.mil", "--for", "m5"]);
     assert!(text.contains("nothing to rewrite"), "{text}");
     refused(dir.path(), &["convert", "k.mil", "out.mil", "--for", "m99"], 2, "there is no chip `m99`");
+    refused(dir.path(), &["convert", "k.mil", "out.mil", "--for", "a12"], 2, "takes no MIL programs");
+    // What no rewrite helps is not passed over.
+    fs::write(dir.path().join("wide.mil"), SOFTPLUS.replace("fp16", "fp32")).unwrap();
+    let text = succeed(dir.path(), &["convert", "wide.mil", "still.mil", "--for", "m5"]);
+    assert!(text.contains("still refused: `anemone check still.mil --chips m5`"), "{text}");
 }
 
 #[test]

@@ -116,6 +116,37 @@ fn models_are_told_about() {
 }
 
 #[test]
+fn a_flexible_input_is_given_one_shape() {
+    let dir = TempDir::new().unwrap();
+    let fixed = path(&dir, "fixed.mlpackage");
+    for (name, shape, allowed) in [
+        ("enumerated.mlpackage", "x=1,7,4", "[1, 5, 4] or [1, 3, 4] or [1, 7, 4]"),
+        ("ranges.mlpackage", "x=1,7,4", "[1, 2...9, 4]"),
+    ] {
+        let model = package(name);
+        succeed(dir.path(), &["convert", &model, &fixed, "--shape", shape, "--force"]);
+        let told = succeed(dir.path(), &["inspect", &fixed]);
+        assert!(told.contains("MultiArray (Float32 [1, 7, 4])"), "{told}");
+        // Nothing is left to bind: the compiler takes it.
+        let verified = succeed(dir.path(), &["verify", &fixed]);
+        assert!(!verified.contains("interpreted"), "{verified}");
+        let input = path(&dir, "x.npz");
+        let x: Vec<f32> = (0..28).map(|i| i as f32 / 7.0 - 2.0).collect();
+        let x = Tensor::new([1, 7, 4], &x).unwrap();
+        write_npz(Path::new(&input), [("x".to_string(), NamedArray::Tensor(&x))]).unwrap();
+        let [a, b] = [&model, &fixed]
+            .map(|model| succeed(dir.path(), &["run", model, "--input", &input, "--json"]))
+            .map(|text| serde_json::from_str::<serde_json::Value>(&text).unwrap()["outputs"].clone());
+        assert_eq!(a, b);
+        let args = ["convert", &model, &path(&dir, "no.mlpackage"), "--shape"];
+        refused(dir.path(), &[&args[..], &["x=1,11,4"]].concat(), 2, allowed);
+        refused(dir.path(), &[&args[..], &["z=1"]].concat(), 2, "there is no input `z`");
+        refused(dir.path(), &[&args[..], &["x"]].concat(), 2, "x=1,3,224,224");
+        refused(dir.path(), &[&args[..], &["x=1,3,4", "--shape", "x=1,7,4"]].concat(), 2, "two shapes");
+    }
+}
+
+#[test]
 fn every_golden_package_survives_text_and_back() {
     let dir = TempDir::new().unwrap();
     let packages = std::fs::read_dir(package("")).unwrap().map(|entry| entry.unwrap().path());

@@ -77,6 +77,10 @@ pub(crate) struct ConvertArgs {
     #[arg(long)]
     pub(crate) dialect: Option<DialectName>,
 
+    /// Fix the shape of a flexible input, as in x=1,3,224,224; may be repeated
+    #[arg(long = "shape", value_name = "NAME=DIMS", value_parser = named_shape)]
+    pub(crate) shapes: Vec<(String, Vec<usize>)>,
+
     /// Rewrite what the Neural Engine of this chip refuses or gets wrong, where that is known how: m1, m4max, h17s
     #[arg(long = "for", value_name = "CHIP")]
     pub(crate) chip: Option<String>,

@@ -16,6 +16,15 @@ pub(super) fn number(text: &str, allowed: &str, fits: impl Fn(f32) -> bool) -> R
     }
 }
 
+/// An input's shape: `x=1,3,224,224`.
+pub(super) fn named_shape(text: &str) -> Result<(String, Vec<usize>), String> {
+    let form = || "an input's name and its dimensions are needed, as in x=1,3,224,224".to_string();
+    let (name, dims) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(form)?;
+    let dims: Option<Vec<usize>> =
+        dims.split(',').map(|dim| dim.trim().parse().ok().filter(|dim| *dim <= i32::MAX as usize)).collect();
+    Ok((name.to_string(), dims.ok_or_else(form)?))
+}
+
 pub(super) fn steps(text: &str) -> Result<u64, String> {
     whole(text, 1, i32::MAX as u64)
 }

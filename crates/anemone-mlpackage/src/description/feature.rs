@@ -140,6 +140,17 @@ impl ArrayFeature {
         Err(ShapeError { found: Dims(shape).to_string(), allowed: self.shapes() })
     }
 
+    /// Makes this shape the only one.
+    ///
+    /// # Errors
+    /// When the feature does not take it.
+    pub fn fix(&mut self, shape: &[u64]) -> Result<(), ShapeError> {
+        self.check_shape(shape)?;
+        self.shape = shape.to_vec();
+        self.flexibility = ArrayFlexibility::Fixed;
+        Ok(())
+    }
+
     /// The allowed shapes, for people: `[1, 3]`, `[1, 3] or [1, 5]`, `[1, 1...512]`.
     pub fn shapes(&self) -> String {
         match &self.flexibility {
@@ -239,6 +250,28 @@ pub struct ImageFeature {
     pub flexibility: ImageFlexibility,
     /// Channels and their order.
     pub color_space: ColorSpace,
+}
+
+impl ImageFeature {
+    /// Makes this size the only one.
+    ///
+    /// # Errors
+    /// When the feature does not take it.
+    pub fn fix(&mut self, width: u64, height: u64) -> Result<(), ShapeError> {
+        let fits = match &self.flexibility {
+            ImageFlexibility::Fixed => (self.width, self.height) == (width, height),
+            ImageFlexibility::Enumerated(sizes) => sizes.contains(&(width, height)),
+            ImageFlexibility::Range { width: widths, height: heights } => {
+                widths.contains(width) && heights.contains(height)
+            }
+        };
+        if !fits {
+            let allowed = FeatureType::Image(self.clone()).to_string();
+            return Err(ShapeError { found: format!("{width} × {height} pixels"), allowed });
+        }
+        (self.width, self.height, self.flexibility) = (width, height, ImageFlexibility::Fixed);
+        Ok(())
+    }
 }
 
 /// Which sizes an image may have.
