@@ -7,8 +7,9 @@ use anemone::ane::chips::Chip;
 use anemone::ane::legalize::{Change, legalize};
 use anemone::ane::rules::{Severity, check};
 use anemone::mil::text::{BlobWriter, Dialect, write_to};
-use anemone::mil::verify;
+use anemone::mil::{BuildError, Program, verify};
 use anemone::mlpackage::{Package, WriteOptions};
+use anemone::passes::{PrecisionOptions, compact, simplify, to_fp16};
 use serde_json::json;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -20,6 +21,9 @@ pub(crate) fn convert(args: &ConvertArgs, out: &mut Output) -> Result<(), CliErr
     let mut package = Package::open(&args.model)?;
     if !args.shapes.is_empty() {
         crate::shapes::fix(&mut package, &args.shapes)?;
+    }
+    if args.dtype.is_some() {
+        lower(&mut package)?;
     }
     let (changes, refused) = match &args.chip {
         Some(name) => rewrite(&mut package, name)?,
@@ -71,6 +75,20 @@ pub(crate) fn convert(args: &ConvertArgs, out: &mut Output) -> Result<(), CliErr
             args.output.display()
         ))?;
     }
+    Ok(())
+}
+
+/// Makes the program compute in `fp16`.
+fn lower(package: &mut Package) -> Result<(), CliError> {
+    let program = verify(package.program()?).map_err(anemone::ModelError::Invalid)?;
+    let mut lowered = Program { functions: Vec::new(), build_info: program.build_info.clone() };
+    for function in &program.functions {
+        let failed = |error: BuildError| CliError::failed(format!("--dtype fp16: {error}"));
+        let mut function = to_fp16(function, &PrecisionOptions::default()).map_err(failed)?;
+        simplify(&mut function);
+        lowered.functions.push(compact(&function));
+    }
+    package.set_program(verify(lowered).map_err(anemone::ModelError::Invalid)?);
     Ok(())
 }
 

@@ -146,10 +146,12 @@ Examples:
 /// Below the options of `anemone convert`.
 pub(crate) const CONVERT_EXAMPLES: &str = "\
 Examples:
-  anemone convert model.mlpackage model.mil    text, and model.weights.bin
+  anemone convert model.mlpackage model.mil    text; beside it weights, and what
+                                               text cannot say of the model
   anemone convert model.mil model.mlpackage    and back
   anemone convert model.mlmodelc model.mlpackage --force
-  anemone convert model.mil m1.mil --for m1    rewritten for that engine";
+  anemone convert model.mil m1.mil --for m1    rewritten for that engine
+  anemone convert a.mlpackage b.mlpackage --shape x=1,3,224,224 --dtype fp16";
 
 /// Below the options of `anemone export`.
 pub(crate) const EXPORT_EXAMPLES: &str = "\

@@ -81,6 +81,11 @@ pub(crate) struct ConvertArgs {
     #[arg(long = "shape", value_name = "NAME=DIMS", value_parser = named_shape)]
     pub(crate) shapes: Vec<(String, Vec<usize>)>,
 
+    /// Compute in this precision, with weights in it; what goes in and comes out stays as it is. The Neural Engine computes in
+    /// fp16 only
+    #[arg(long, value_name = "NAME", value_parser = ["fp16"])]
+    pub(crate) dtype: Option<String>,
+
     /// Rewrite what the Neural Engine of this chip refuses or gets wrong, where that is known how: m1, m4max, h17s
     #[arg(long = "for", value_name = "CHIP")]
     pub(crate) chip: Option<String>,
