@@ -1,4 +1,5 @@
-//! Ctrl-C: the first asks for an orderly end, the second gets an immediate one.
+//! Ctrl-C: the first asks for an orderly end, the second gets an immediate one. Commands that have nothing to save do not listen,
+//! and end at the first.
 
 use crate::error::CliError;
 use std::sync::atomic::{AtomicUsize, Ordering};

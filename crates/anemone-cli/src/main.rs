@@ -61,7 +61,19 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<(), CliError> {
     start_log();
-    interrupt::listen()?;
+    // What saves or writes as it goes is asked to end; the others simply end.
+    if !matches!(
+        cli.command,
+        Command::Run(_)
+            | Command::Inspect(_)
+            | Command::Verify(_)
+            | Command::Chips(_)
+            | Command::Diff(_)
+            | Command::Profile(_)
+            | Command::Convert(_)
+    ) {
+        interrupt::listen()?;
+    }
     match cli.command {
         Command::Train(args) => train::train(&args, &mut Output::new(cli.json, args.quiet)),
         Command::Simulate(mut args) => {

@@ -15,6 +15,7 @@ use anemone::{Model, Output as Value, Session, SessionOptions};
 use feed::Feed;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Instant;
 
 /// Runs a model on each input file in turn; states carry over from one to the next.
@@ -24,6 +25,9 @@ pub(crate) fn run(args: &RunArgs, out: &mut Output) -> Result<(), CliError> {
             format!("{} outputs are named for {} inputs", args.output.len(), args.input.len()),
             "one --output for each --input, or one for the last result",
         ));
+    }
+    for output in &args.output {
+        may_be_written(output, &args.input)?;
     }
     let model = Model::open(&args.model)?;
     let backend = device::choose(&args.device)?.start()?.backend;
@@ -66,6 +70,30 @@ pub(crate) fn run(args: &RunArgs, out: &mut Output) -> Result<(), CliError> {
         out.json(&json!({"event": "simulated", "meter": report::meter_json(&meter)}))?;
         out.say("")?;
         out.table(&report::meter_rows(&meter))?;
+    }
+    Ok(())
+}
+
+/// Refuses names that no `.npz` should have, and a file that is read here.
+fn may_be_written(output: &Path, inputs: &[String]) -> Result<(), CliError> {
+    if output.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("npz")) {
+        return Err(CliError::usage(
+            format!("{}: results are written as .npz, which this name is not", output.display()),
+            "a name that ends in .npz",
+        ));
+    }
+    let Ok(output_file) = output.canonicalize() else { return Ok(()) };
+    let read = inputs.iter().flat_map(|input| input.split(',')).flat_map(|part| {
+        let named = part.split_once('=').map(|(_, path)| path);
+        [Some(part), named].into_iter().flatten()
+    });
+    for path in read {
+        if Path::new(path).canonicalize().is_ok_and(|input| input == output_file) {
+            return Err(CliError::usage(
+                format!("{}: is an input of this run, and would be overwritten", output.display()),
+                "another name for --output",
+            ));
+        }
     }
     Ok(())
 }

@@ -116,6 +116,59 @@ fn models_are_told_about() {
 }
 
 #[test]
+fn results_never_take_the_place_of_inputs() {
+    let dir = TempDir::new().unwrap();
+    let input = loop_input(&dir);
+    let before = std::fs::read(&input).unwrap();
+    let model = package("loop.mlpackage");
+    refused(
+        dir.path(),
+        &["run", &model, "--input", &input, "--output", "./in.npz"],
+        2,
+        "is an input of this run",
+    );
+    refused(dir.path(), &["run", &model, "--input", &input, "--output", "out.npy"], 2, "ends in .npz");
+    assert_eq!(std::fs::read(&input).unwrap(), before);
+}
+
+#[test]
+fn inputs_that_are_no_files_are_refused() {
+    let dir = TempDir::new().unwrap();
+    let model = package("ranges.mlpackage");
+    let pipe = path(&dir, "pipe.npy");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    refused(dir.path(), &["run", &model, "--input", &pipe], 1, "is no regular file");
+    refused(dir.path(), &["run", &model, "--input", dir.path().to_str().unwrap()], 1, "is a folder");
+    refused(
+        dir.path(),
+        &["run", &model, "--input", "x=a.npy,y=b.npy"],
+        2,
+        "`y` is none of the model's inputs",
+    );
+    refused(dir.path(), &["run", &model, "--input", "x=a.npy,x=b.npy"], 2, "`x` is given two files");
+}
+
+/// A command with nothing to save ends at the first signal.
+#[test]
+fn a_long_run_ends_when_it_is_told_to() {
+    use std::os::unix::process::ExitStatusExt;
+    let dir = TempDir::new().unwrap();
+    let file = path(&dir, "long.npz");
+    let (count, x) = (Tensor::new([1], &[i32::MAX]).unwrap(), Tensor::new([1, 3], &[1.0_f32; 3]).unwrap());
+    let arrays =
+        [("count".to_string(), NamedArray::Tensor(&count)), ("x".to_string(), NamedArray::Tensor(&x))];
+    write_npz(Path::new(&file), arrays).unwrap();
+    let mut child =
+        common::anemone(dir.path(), &["run", &package("loop.mlpackage"), "--input", &file]).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(child.try_wait().unwrap().is_none(), "the loop is long");
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    // Without a time limit: a test that hangs says as much.
+    assert_eq!(child.wait().unwrap().signal(), Some(15));
+}
+
+#[test]
 fn a_flexible_input_is_given_one_shape() {
     let dir = TempDir::new().unwrap();
     let fixed = path(&dir, "fixed.mlpackage");

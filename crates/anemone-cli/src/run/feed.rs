@@ -57,7 +57,15 @@ impl Feed {
             let mut files: Vec<(Option<String>, PathBuf)> = Vec::new();
             for part in text.split(',') {
                 match (part.split_once('='), files.last_mut()) {
-                    (Some((name, path)), _) if known(name) => files.push((Some(name.into()), path.into())),
+                    (Some((name, path)), _) if known(name) => {
+                        if files.iter().any(|(other, _)| other.as_deref() == Some(name)) {
+                            return Err(CliError::usage(
+                                format!("input `{name}` is given two files"),
+                                "one file for each input; several --input for several runs",
+                            ));
+                        }
+                        files.push((Some(name.into()), path.into()));
+                    }
                     (_, Some((_, path))) => {
                         path.as_mut_os_string().push(",");
                         path.as_mut_os_string().push(part);
@@ -67,6 +75,9 @@ impl Feed {
             }
             files
         };
+        for (_, path) in &files {
+            check_file(path, &wanted)?;
+        }
         Ok(Feed { wanted, files })
     }
 
@@ -141,6 +152,35 @@ impl Feed {
             )
         })
     }
+}
+
+/// Files are read more than once, so pipes and devices will not do; and of a name that no input has, the list goes on in
+/// what was taken for a path.
+fn check_file(path: &Path, wanted: &[Wanted]) -> Result<(), CliError> {
+    let Ok(metadata) = std::fs::metadata(path) else {
+        let text = path.display().to_string();
+        let stray =
+            text.split(',').skip(1).find_map(|part| part.split_once('=')).map(|(name, _)| name.to_string());
+        return match stray {
+            Some(name) => {
+                let names = wanted.iter().map(|wanted| wanted.name.as_str()).collect::<Vec<_>>().join(", ");
+                Err(CliError::usage(
+                    format!("`{name}` is none of the model's inputs, and there is no file {text}"),
+                    names,
+                ))
+            }
+            // Whoever reads it says why.
+            None => Ok(()),
+        };
+    };
+    if metadata.is_file() {
+        return Ok(());
+    }
+    let what = if metadata.is_dir() { "a folder" } else { "no regular file" };
+    Err(CliError::failed_try(
+        format!("{}: is {what}", path.display()),
+        "a file: .npz, .npy, or an image for an image input",
+    ))
 }
 
 fn extension(path: &Path) -> String {

@@ -119,6 +119,9 @@ fn in_words(value: &Value) -> String {
                 return text;
             }
             let Summary { least, most, mean, not_finite } = summary(&numbers);
+            if not_finite == numbers.len() {
+                return format!("{text}, none finite");
+            }
             let odd = if not_finite > 0 { format!(", {not_finite} not finite") } else { String::new() };
             format!("{text}, {} to {}, mean {}{odd}", number(least), number(most), number(mean))
         }
@@ -143,7 +146,7 @@ fn as_json(value: &Value) -> serde_json::Value {
             let Summary { least, most, mean, not_finite } = summary(&numbers);
             json!({
                 "dtype": tensor.dtype().name(), "shape": tensor.shape().to_vec(), "min": least, "max": most,
-                "mean": mean, "not_finite": not_finite, "first": numbers.iter().take(SHOWN).collect::<Vec<_>>(),
+                "mean": if not_finite == numbers.len() { None } else { Some(mean) }, "not_finite": not_finite, "first": numbers.iter().take(SHOWN).collect::<Vec<_>>(),
             })
         }
     }
