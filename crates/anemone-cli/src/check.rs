@@ -27,7 +27,10 @@ struct Answer {
 /// Runs the command; fails when a chip refuses.
 pub(crate) fn check(args: &CheckArgs, out: &mut Output) -> Result<(), CliError> {
     let chips = chips(&args.chips)?;
-    let opened = program::open(&args.model)?;
+    let mut opened = program::open(&args.model)?;
+    if !args.shapes.is_empty() {
+        opened.bind_given(&args.shapes)?;
+    }
     let function = args.function.as_deref();
     let mut answers: Vec<Answer> = Vec::with_capacity(chips.len());
     for chip in chips {
@@ -99,7 +102,14 @@ pub(crate) fn chips(names: &[String]) -> Result<Vec<&'static Chip>, CliError> {
     let named = |name: &String| {
         Chip::named(name).map_err(|error| CliError::usage(error.to_string(), "--chips m1,m4 or --chips all"))
     };
-    names.iter().map(named).collect()
+    let mut chips: Vec<&'static Chip> = Vec::with_capacity(names.len());
+    for chip in names.iter().map(named) {
+        let chip = chip?;
+        if chips.iter().all(|other| other.name != chip.name || other.target != chip.target) {
+            chips.push(chip);
+        }
+    }
+    Ok(chips)
 }
 
 fn print(

@@ -10,8 +10,8 @@ use anemone::ane::cost::{Estimate, EstimateOptions, MAX_OPS, MAX_WEIGHTS, Path, 
 use serde_json::json;
 
 /// What an estimate rests on; the last line of every answer.
-pub(crate) const BASIS: &str = "an estimate from published timings of others, not a measurement; ranges hold nine of ten \
-                                measurements from below and nine of ten from above (docs/cost-model.md)";
+pub(crate) const BASIS: &str = "an estimate from published timings of others, not a measurement; eight of ten \
+                                measurements lay within such ranges (docs/cost-model.md)";
 
 /// What is known of a chip, for people.
 pub(crate) const KNOWN: &str = "measured: published timings of that chip; interpolated: few; extrapolated: none, or none of such operations";
@@ -19,8 +19,9 @@ pub(crate) const KNOWN: &str = "measured: published timings of that chip; interp
 /// Runs the command.
 pub(crate) fn estimate(args: &EstimateArgs, out: &mut Output) -> Result<(), CliError> {
     let chips = chips(&args.chips)?;
-    let opened = program::open(&args.cost.model)?;
-    let function = function(&opened, args.cost.function.as_deref())?;
+    let mut opened = program::open(&args.cost.model)?;
+    let taken = opened.bind(&args.cost.shapes, args.cost.unknown as usize)?;
+    let function = opened.function(args.cost.function.as_deref())?.name.clone();
     let options = options(&args.cost);
     let mut plans: Vec<(&Chip, Plan)> = Vec::new();
     for chip in chips {
@@ -35,28 +36,10 @@ pub(crate) fn estimate(args: &EstimateArgs, out: &mut Output) -> Result<(), CliE
             .map(|(chip, plan)| json!({"chip": chip.name, "target": chip.target, "plan": plan}))
             .collect();
         return out.json(&json!({
-            "model": opened.name, "about": opened.about, "function": function, "basis": BASIS, "chips": chips,
+            "model": opened.name, "about": opened.about, "function": function, "shapes": taken, "basis": BASIS, "chips": chips,
         }));
     }
-    print(&opened, &function, &plans, out)
-}
-
-/// The function asked for; else `main`, else the first.
-pub(crate) fn function(opened: &Opened, asked: Option<&str>) -> Result<String, CliError> {
-    let names: Vec<&str> = opened.program.functions.iter().map(|function| function.name.as_str()).collect();
-    match asked {
-        Some(name) if names.contains(&name) => Ok(name.to_string()),
-        Some(name) => Err(CliError::usage(
-            format!("{} has no function `{name}`", opened.name),
-            format!("--function {}", names.join(" or ")),
-        )),
-        None => names
-            .iter()
-            .find(|&&name| name == "main")
-            .or_else(|| names.first())
-            .map(|name| name.to_string())
-            .ok_or_else(|| CliError::failed(format!("{} has no function", opened.name))),
-    }
+    print(&opened, &function, &taken, &plans, out)
 }
 
 pub(crate) fn options(args: &CostArgs) -> EstimateOptions {
@@ -92,8 +75,17 @@ fn summary(plan: &Plan) -> Option<(&Estimate, f64)> {
     Some((&longest.estimate, if peak > 0.0 { flops / peak } else { 0.0 }))
 }
 
-fn print(opened: &Opened, function: &str, plans: &[(&Chip, Plan)], out: &mut Output) -> Result<(), CliError> {
+fn print(
+    opened: &Opened,
+    function: &str,
+    taken: &[String],
+    plans: &[(&Chip, Plan)],
+    out: &mut Output,
+) -> Result<(), CliError> {
     out.result(&format!("{}: {}", opened.name, opened.about))?;
+    for line in taken {
+        out.result(line)?;
+    }
     if let Some((_, plan)) = plans.first() {
         let (flops, weights): (f64, f64) = plan
             .parts

@@ -6,13 +6,15 @@ use crate::error::CliError;
 use crate::output::{Output, wrap};
 use crate::program::{self, Weights};
 use crate::progress::Waiting;
+use crate::report::count;
 use anemone::ane::chips::Chip;
 use anemone::ane::simulated::generation;
-use anemone::arrays::{Npz, read_npy};
+use anemone::arrays::{Array, Npz, read_npy};
 use anemone::cpu::AneGeneration;
 use anemone::cpu::audit::{Audit, OpAudit, Scaled, audit, scale_for_ane};
-use anemone::mil::{DataType, Function, TensorType, Verified};
+use anemone::mil::{DataType, Function, Program, TensorType, Verified, verify};
 use anemone::nn::Init;
+use anemone::passes::classifiers_to_scores;
 use anemone::runtime::{States, Tensor};
 use half::f16;
 use serde_json::json;
@@ -23,6 +25,11 @@ use std::path::Path;
 
 /// Operations that are shown of a model, the worst first.
 const SHOWN: usize = 12;
+/// Said where nothing of a model is the engine's.
+pub(crate) const ALL_ON_THE_HOST: &str = "No operation is the engine's: it computes in fp16, and what is in fp32 runs on the host. \
+    `anemone convert MODEL HALF.mlpackage --dtype fp16` makes a model compute in fp16, `anemone train --dtype fp16` trains in it.";
+/// Length of a dimension that nobody gave.
+const ASSUMED: usize = 128;
 /// Seed of inputs that nobody gave.
 const SEED: u64 = 0;
 /// What every answer rests on.
@@ -39,8 +46,17 @@ pub(crate) fn numerics(args: &CheckArgs, out: &mut Output) -> Result<(), CliErro
         })?;
         generations.entry(generation).or_default().push(chip);
     }
-    let opened = program::open_with(&args.model, Weights::Initial)?;
-    let function = chosen(&opened.program, args.function.as_deref())?;
+    let mut opened = program::open_with(&args.model, Weights::Initial)?;
+    let name = opened.function(args.function.as_deref())?.name.clone();
+    let shapes = match &args.input {
+        Some(file) => {
+            [args.shapes.clone(), shapes_in(opened.function(Some(&name))?, file, &args.shapes)?].concat()
+        }
+        None => args.shapes.clone(),
+    };
+    let taken = opened.bind(&shapes, ASSUMED)?;
+    opened.program = scored(&opened.program)?;
+    let function = opened.function(Some(&name))?;
     let inputs = inputs(function, args.input.as_deref())?;
     let borrowed: Vec<&Tensor> = inputs.iter().collect();
     let source = match &args.input {
@@ -48,6 +64,9 @@ pub(crate) fn numerics(args: &CheckArgs, out: &mut Output) -> Result<(), CliErro
         None => format!("random, normal with seed {SEED}"),
     };
     out.say(&format!("{}: {}", opened.name, opened.about))?;
+    for line in &taken {
+        out.say(line)?;
+    }
     out.say(&format!("function {}, inputs {source}", function.name))?;
     for (generation, chips) in generations {
         crate::interrupt::check()?;
@@ -71,38 +90,63 @@ pub(crate) fn numerics(args: &CheckArgs, out: &mut Output) -> Result<(), CliErro
     out.paragraph(&format!("`alone` is an operation's relative error (L2) on the operands it had, `so far` that of everything up to it, against fp32. {BASIS}."))
 }
 
-fn chosen<'p>(program: &'p Verified, name: Option<&str>) -> Result<&'p Function, CliError> {
-    let found = match name {
-        Some(name) => program.function(name),
-        None => program.functions.first(),
-    };
-    found.ok_or_else(|| {
-        let known: Vec<&str> = program.functions.iter().map(|function| function.name.as_str()).collect();
-        CliError::usage(
-            format!("there is no function `{}`", name.unwrap_or_default()),
-            format!("one of {}", known.join(", ")),
-        )
-    })
+/// The program with probabilities in the place of labels and dictionaries, which are no numbers.
+fn scored(program: &Verified) -> Result<Verified, CliError> {
+    let functions = program.functions.iter().map(|function| classifiers_to_scores(function).0).collect();
+    let scored = Program { functions, build_info: program.build_info.clone() };
+    Ok(verify(scored).map_err(anemone::ModelError::Invalid)?)
+}
+
+/// The shapes that a file's arrays have for inputs whose shapes the program leaves open.
+fn shapes_in(
+    function: &Function,
+    file: &Path,
+    given: &[(String, Vec<usize>)],
+) -> Result<Vec<(String, Vec<usize>)>, CliError> {
+    let open: Vec<String> = function
+        .tensor_inputs()
+        .filter(|&id| !function.shape(id).is_known())
+        .map(|id| function.display_name(id))
+        .filter(|name| given.iter().all(|(other, _)| other != name))
+        .collect();
+    let mut shapes = Vec::new();
+    for name in open {
+        let shape = match is_npy(file) {
+            true => Array::new(reader(file)?, file.display().to_string())?.header().shape.to_vec(),
+            false => Npz::open(file)?.array(&name)?.header().shape.to_vec(),
+        };
+        shapes.push((name, shape));
+    }
+    Ok(shapes)
+}
+
+fn is_npy(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy"))
+}
+
+fn reader(file: &Path) -> Result<BufReader<File>, CliError> {
+    let data = File::open(file).map_err(|error| CliError::failed(format!("{}: {error}", file.display())))?;
+    Ok(BufReader::new(data))
 }
 
 /// Arrays of a file by the names of the inputs, or random numbers.
 fn inputs(function: &Function, file: Option<&Path>) -> Result<Vec<Tensor>, CliError> {
     if !function.is_static() {
-        return Err(CliError::failed_try(
-            format!("function `{}` takes inputs of any length", function.name),
-            "a model of fixed shapes: `anemone convert`, or `anemone export` with one length",
-        ));
+        return Err(CliError::failed(format!(
+            "function `{}` has control flow, lists or shapes that depend on data, which are not followed operation by \
+             operation; `anemone run --device simulated:m1` runs it as a whole",
+            function.name
+        )));
     }
     let wanted: Vec<(String, TensorType)> =
         function.tensor_inputs().map(|id| (function.display_name(id), function.tensor(id).clone())).collect();
     let Some(file) = file else {
         return wanted.iter().map(|(name, ty)| random(name, ty)).collect();
     };
-    if let ([(_, ty)], Some("npy")) = (&wanted[..], file.extension().and_then(|extension| extension.to_str()))
+    if let [(_, ty)] = &wanted[..]
+        && is_npy(file)
     {
-        let data =
-            File::open(file).map_err(|error| CliError::failed(format!("{}: {error}", file.display())))?;
-        return Ok(vec![read_npy(BufReader::new(data), file.display().to_string(), ty)?]);
+        return Ok(vec![read_npy(reader(file)?, file.display().to_string(), ty)?]);
     }
     let mut archive = Npz::open(file)?;
     wanted.iter().map(|(name, ty)| Ok(archive.array(name)?.read(ty)?)).collect()
@@ -150,8 +194,13 @@ fn print(
         graded("assumed"),
         audit.ops.len() - ops.len(),
     ))?;
+    if ops.is_empty() {
+        return out.paragraph(ALL_ON_THE_HOST);
+    }
     out.result(&format!(
-        "  {overflows} overflows; {differing} operations give other numbers on other generations"
+        "  {}; other numbers on other generations: {}",
+        count(overflows as u64, "overflow", "overflows"),
+        count(differing as u64, "operation", "operations")
     ))?;
     for (before, after) in audit.outputs.iter().zip(&scaled.after) {
         let infinite = |count: usize| if count > 0 { format!(", {count} overflows") } else { String::new() };
@@ -159,8 +208,8 @@ fn print(
             format!("output {}: error {}{}", before.name, percent(before.error), infinite(before.overflows));
         if !scaled.ops.is_empty() {
             line += &format!(
-                "; with {} products scaled {}{}",
-                scaled.ops.len(),
+                "; with {} scaled {}{}",
+                count(scaled.ops.len() as u64, "product", "products"),
                 percent(after.error),
                 infinite(after.overflows)
             );

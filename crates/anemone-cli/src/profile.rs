@@ -5,7 +5,7 @@ mod trace;
 
 use crate::args::ProfileArgs;
 use crate::error::CliError;
-use crate::estimate::{BASIS, digits, function, lines, options};
+use crate::estimate::{BASIS, digits, lines, options};
 use crate::output::Output;
 use crate::program;
 use anemone::ane::chips::Chip;
@@ -16,8 +16,9 @@ use std::path::Path;
 /// Runs the command.
 pub(crate) fn profile(args: &ProfileArgs, out: &mut Output) -> Result<(), CliError> {
     let chip = Chip::named(&args.chip).map_err(|error| CliError::usage(error.to_string(), "--chip m4"))?;
-    let opened = program::open(&args.cost.model)?;
-    let function = function(&opened, args.cost.function.as_deref())?;
+    let mut opened = program::open(&args.cost.model)?;
+    let taken = opened.bind(&args.cost.shapes, args.cost.unknown as usize)?;
+    let function = opened.function(args.cost.function.as_deref())?.name.clone();
     let found = estimate(&opened.program, &function, chip, &options(&args.cost))
         .map_err(|error| CliError::usage(error.to_string(), "one of these"))?;
     if let Some(path) = &args.trace {
@@ -27,10 +28,14 @@ pub(crate) fn profile(args: &ProfileArgs, out: &mut Output) -> Result<(), CliErr
         write(path, &html::page(&found, &opened.name, &opened.about))?;
     }
     if out.is_json() {
-        return out
-            .json(&json!({"model": opened.name, "about": opened.about, "basis": BASIS, "estimate": found}));
+        return out.json(&json!({
+            "model": opened.name, "about": opened.about, "shapes": taken, "basis": BASIS, "estimate": found,
+        }));
     }
     out.result(&format!("{}: {}", opened.name, opened.about))?;
+    for line in &taken {
+        out.result(line)?;
+    }
     print(&found, args.top, out)?;
     for (path, what) in [(&args.trace, "trace"), (&args.html, "page")] {
         if let Some(path) = path {

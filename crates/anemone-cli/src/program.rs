@@ -3,14 +3,17 @@
 use crate::config::{ModelConfig, RunConfig};
 use crate::defaults;
 use crate::error::CliError;
+use crate::shapes;
 use anemone::Model;
+use anemone::cpu::specialize;
 use anemone::export::{ClassifierFeatures, Export};
-use anemone::mil::{Verified, verify};
-use anemone::mlpackage::Package;
+use anemone::mil::{Function, Program, Shape, UNKNOWN, Verified, verify};
+use anemone::mlpackage::{ArrayFlexibility, FeatureType, Package};
 use anemone::nn::Init;
 use anemone::nn::models::{CifarCnn, Mlp, llama2c};
 use anemone::nn::train::{Checkpoint, StateSpec, programs, read_states};
 use anemone::runtime::States;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A program and where it is from.
@@ -22,6 +25,114 @@ pub(crate) struct Opened {
     pub(crate) about: String,
     /// The program.
     pub(crate) program: Verified,
+    /// The function that runs when none is asked for, where the model says so.
+    pub(crate) default_function: Option<String>,
+    /// The shapes that Core ML takes for flexible inputs when it is free to choose, by function and input. A dimension that the
+    /// model does not bound is unknown.
+    defaults: BTreeMap<(String, String), Shape>,
+}
+
+impl Opened {
+    fn fixed(name: String, about: String, program: Verified) -> Opened {
+        Opened { name, about, program, default_function: None, defaults: BTreeMap::new() }
+    }
+
+    /// Binds flexible inputs to the shapes `given`, to the model's defaults, and dimensions that neither says to `unknown`. What
+    /// was taken without being given is told in lines for people.
+    pub(crate) fn bind(
+        &mut self,
+        given: &[(String, Vec<usize>)],
+        unknown: usize,
+    ) -> Result<Vec<String>, CliError> {
+        self.bind_some(given, Some(unknown))
+    }
+
+    /// Binds flexible inputs to the shapes given, and leaves the others open.
+    pub(crate) fn bind_given(&mut self, given: &[(String, Vec<usize>)]) -> Result<(), CliError> {
+        self.bind_some(given, None).map(|_| ())
+    }
+
+    fn bind_some(
+        &mut self,
+        given: &[(String, Vec<usize>)],
+        unknown: Option<usize>,
+    ) -> Result<Vec<String>, CliError> {
+        let mut taken = Vec::new();
+        let given = shapes::by_name(given, &self.program)?;
+        let mut functions = Vec::with_capacity(self.program.functions.len());
+        for function in &self.program.functions {
+            let mut bound: BTreeMap<String, Shape> = BTreeMap::new();
+            for id in function.tensor_inputs().filter(|&id| !function.shape(id).is_known()) {
+                let name = function.display_name(id);
+                if let Some(shape) = given.get(&name) {
+                    bound.insert(name, shape.clone());
+                    continue;
+                }
+                let Some(unknown) = unknown else { continue };
+                let default = self.defaults.get(&(function.name.clone(), name.clone()));
+                let default = default.filter(|shape| function.shape(id).accepts(shape));
+                let mut shape = default.unwrap_or(function.shape(id)).clone();
+                let whose = if shape.is_known() { "the model's default" } else { "assumed" };
+                shape.dims_mut().iter_mut().filter(|dim| **dim == UNKNOWN).for_each(|dim| *dim = unknown);
+                taken.push(format!("input `{name}` taken as {shape}, {whose}; --shape {name}=… for another"));
+                bound.insert(name, shape);
+            }
+            let failed = |error: anemone::runtime::CompileError| {
+                CliError::failed_try(format!("function `{}`: {error}", function.name), "--shape NAME=DIMS")
+            };
+            functions.push(if bound.is_empty() {
+                function.clone()
+            } else {
+                specialize(function, &bound).map_err(failed)?
+            });
+        }
+        taken.dedup();
+        let program = Program { functions, build_info: self.program.build_info.clone() };
+        self.program = verify(program).map_err(anemone::ModelError::Invalid)?;
+        Ok(taken)
+    }
+
+    /// The function asked for; else the one that the model runs by itself, else `main`, else the first.
+    pub(crate) fn function(&self, asked: Option<&str>) -> Result<&Function, CliError> {
+        let names: Vec<&str> = self.program.functions.iter().map(|function| function.name.as_str()).collect();
+        let by_itself = self.default_function.as_deref().filter(|name| names.contains(name));
+        let by_itself = by_itself.or_else(|| names.contains(&"main").then_some("main"));
+        let name = asked.or(by_itself).or(names.first().copied()).unwrap_or_default();
+        self.program.function(name).ok_or_else(|| {
+            CliError::usage(
+                format!("{} has no function `{name}`", self.name),
+                format!("--function {}", names.join(" or ")),
+            )
+        })
+    }
+}
+
+/// What the description says of inputs whose shapes the program leaves open.
+fn default_shapes(model: &Model) -> BTreeMap<(String, String), Shape> {
+    let mut found = BTreeMap::new();
+    for described in &model.description().functions {
+        for feature in &described.inputs {
+            let key = (described.name.clone(), feature.name.clone());
+            match &feature.ty {
+                FeatureType::Array(array) => {
+                    let mut shape: Shape = array.shape.iter().map(|&dim| dim as usize).collect();
+                    if let ArrayFlexibility::Ranges(ranges) = &array.flexibility {
+                        let open = ranges.iter().map(|range| range.upper.is_none());
+                        let dims = shape.dims_mut().iter_mut().zip(open);
+                        dims.filter(|(_, open)| *open).for_each(|(dim, _)| *dim = UNKNOWN);
+                    }
+                    found.insert(key, shape);
+                }
+                FeatureType::Image(image) => {
+                    let [width, height] = [image.width, image.height].map(|pixels| pixels as usize);
+                    let channels = image.color_space.channels() as usize;
+                    found.insert(key, Shape::new(&[1, channels, height, width]));
+                }
+                _ => {}
+            }
+        }
+    }
+    found
 }
 
 /// What a built-in model is seen with: its loss is trained elsewhere.
@@ -72,7 +183,10 @@ pub(crate) fn open_with(model: &Path, built_in_weights: Weights) -> Result<Opene
         ));
     }
     let opened = Model::open(model)?;
-    Ok(Opened { name, about: "as it is".into(), program: opened.program().clone() })
+    let default_function = opened.description().default_function().map(|function| function.name.clone());
+    let program = opened.program().clone();
+    let defaults = default_shapes(&opened);
+    Ok(Opened { name, about: "a model file".into(), program, default_function, defaults })
 }
 
 /// Names of the models that need no file.
@@ -105,7 +219,7 @@ fn deployed(name: String, config: &ModelConfig, states: &States) -> Result<Opene
         let fault = faults.first().map_or_else(String::new, ToString::to_string);
         CliError::failed(format!("{name}: {fault}"))
     })?;
-    Ok(Opened { about: format!("{}, as `anemone export` deploys it", config.describe()), name, program })
+    Ok(Opened::fixed(name, format!("{}, as `anemone export` deploys it", config.describe()), program))
 }
 
 fn package(config: &ModelConfig, states: &States) -> Result<Package, CliError> {

@@ -4,6 +4,7 @@ use crate::config::{ModelConfig, RunConfig, TokenizerKind};
 use crate::device::Running;
 use crate::error::CliError;
 use crate::inspect::size;
+use crate::numerics::ALL_ON_THE_HOST;
 use crate::output::{Output, duration, thousands};
 use anemone::nn::train::{Checkpoint, Outcome, Precision, Report};
 use anemone::runtime::Meter;
@@ -56,7 +57,15 @@ pub(crate) fn show(
 }
 
 /// Rows about what a simulated device would have spent.
-pub(crate) fn meter_rows(meter: &Meter) -> [(&'static str, String); 4] {
+pub(crate) fn meter_rows(meter: &Meter) -> Vec<(&'static str, String)> {
+    if meter.on_device == 0 && meter.on_host > 0 {
+        let host = count(meter.on_host, "operation", "operations");
+        let why = format!(
+            "nothing ran on the engine of {}: all {host} are the host's, whose time is in no figure",
+            meter.device
+        );
+        return vec![("estimate", why), ("", ALL_ON_THE_HOST.to_string())];
+    }
     let energy = match meter.millijoules {
         small if small < 1e3 => format!("{small:.2} mJ"),
         large => format!("{:.2} J", large / 1e3),
@@ -65,7 +74,7 @@ pub(crate) fn meter_rows(meter: &Meter) -> [(&'static str, String); 4] {
         0 | 1 => String::new(),
         calls => format!("; {} a call on average", short(meter.seconds / calls as f64)),
     };
-    [
+    vec![
         (
             "estimate",
             format!(

@@ -10,20 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Fixes the shapes of inputs, in the program and in what the model says of itself.
 pub(crate) fn fix(package: &mut Package, shapes: &[(String, Vec<usize>)]) -> Result<(), CliError> {
     let program = verify(package.program()?).map_err(ModelError::Invalid)?;
-    let mut wanted: BTreeMap<String, Shape> = BTreeMap::new();
-    for (name, dims) in shapes {
-        if wanted.insert(name.clone(), Shape::new(dims)).is_some() {
-            return Err(CliError::usage(
-                format!("input `{name}` is given two shapes"),
-                "one --shape for each input",
-            ));
-        }
-    }
-    let inputs: BTreeSet<String> = program.functions.iter().flat_map(tensor_names).collect();
-    if let Some(name) = wanted.keys().find(|name| !inputs.contains(*name)) {
-        let known: Vec<&str> = inputs.iter().map(String::as_str).collect();
-        return Err(CliError::usage(format!("there is no input `{name}`"), known.join(", ")));
-    }
+    let wanted = by_name(shapes, &program)?;
     let mut functions = Vec::with_capacity(program.functions.len());
     for function in &program.functions {
         let names: Vec<String> = tensor_names(function).collect();
@@ -56,6 +43,28 @@ pub(crate) fn fix(package: &mut Package, shapes: &[(String, Vec<usize>)]) -> Res
     }
     package.set_program(bound);
     Ok(())
+}
+
+/// The shapes by the name of the input.
+pub(crate) fn by_name(
+    shapes: &[(String, Vec<usize>)],
+    program: &Program,
+) -> Result<BTreeMap<String, Shape>, CliError> {
+    let mut wanted: BTreeMap<String, Shape> = BTreeMap::new();
+    for (name, dims) in shapes {
+        if wanted.insert(name.clone(), Shape::new(dims)).is_some() {
+            return Err(CliError::usage(
+                format!("input `{name}` is given two shapes"),
+                "one --shape for each input",
+            ));
+        }
+    }
+    let inputs: BTreeSet<String> = program.functions.iter().flat_map(tensor_names).collect();
+    if let Some(name) = wanted.keys().find(|name| !inputs.contains(*name)) {
+        let known: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        return Err(CliError::usage(format!("there is no input `{name}`"), known.join(", ")));
+    }
+    Ok(wanted)
 }
 
 fn tensor_names(function: &Function) -> impl Iterator<Item = String> {

@@ -1,6 +1,7 @@
 //! `anemone simulate`: the same training run in `fp32`, in IEEE's `fp16`, and on simulated engines, and how far they part.
 
 use crate::args::{DeviceArgs, Dtype, SimulateArgs, TrainArgs};
+use crate::check;
 use crate::config::RunConfig;
 use crate::device;
 use crate::error::CliError;
@@ -12,6 +13,8 @@ use crate::report::{compiling, count, meter_json, on_the_host};
 use crate::source::{self, Source};
 use crate::train::fitted;
 use anemone::Device;
+use anemone::ane::chips::Chip;
+use anemone::ane::simulated::generation;
 use anemone::nn::tokenizer::Tokenizer;
 use anemone::nn::train::{Data, Event, LossScaling, Outcome, Precision, Trainer};
 use anemone::runtime::Meter;
@@ -94,12 +97,15 @@ fn device_name(device: Device) -> String {
 }
 
 fn chips(names: &[String]) -> Result<Vec<Device>, CliError> {
-    let one = |name: &String| {
-        format!("simulated:{name}")
-            .parse::<Device>()
-            .map_err(|error| CliError::usage(error.to_string(), "--chips m1,m5"))
+    // Before anything runs: chips that no MIL program reaches are none to simulate.
+    let one = |chip: &'static Chip| match generation(chip) {
+        Some(_) => Ok(Device::Simulated(chip)),
+        None => Err(CliError::usage(
+            format!("the engine of {} cannot be simulated: no MIL program reaches it", chip.name),
+            "--chips m1,m5",
+        )),
     };
-    names.iter().map(one).collect()
+    check::chips(names)?.into_iter().map(one).collect()
 }
 
 /// Trains once.

@@ -5,6 +5,7 @@ use crate::error::CliError;
 use crate::output::Output;
 use anemone::mil::{Function, verify as check};
 use anemone::mlpackage::{FunctionDescription, Package};
+use anemone::passes::classifiers_to_scores;
 use serde_json::json;
 
 /// Checks a model; fails if it has any fault.
@@ -20,10 +21,13 @@ pub(crate) fn verify(args: &VerifyArgs, out: &mut Output) -> Result<(), CliError
     }
     let (functions, operations) =
         (program.functions.len(), program.functions.iter().map(|f| f.body.ops.len()).sum::<usize>());
-    let is_static: Vec<(String, bool)> =
-        program.functions.iter().map(|f| (f.name.clone(), f.is_static())).collect();
-    if let Err(errors) = check(program) {
-        faults.extend(errors.iter().map(ToString::to_string));
+    let mut open: Vec<String> = Vec::new();
+    match check(program) {
+        Ok(verified) => {
+            let interpreted = verified.functions.iter().filter(|f| !classifiers_to_scores(f).0.is_static());
+            open.extend(interpreted.map(|function| function.name.clone()));
+        }
+        Err(errors) => faults.extend(errors.iter().map(ToString::to_string)),
     }
     if out.is_json() {
         out.json(&json!({"valid": faults.is_empty(), "faults": faults}))?;
@@ -43,7 +47,7 @@ pub(crate) fn verify(args: &VerifyArgs, out: &mut Output) -> Result<(), CliError
         plural(functions),
         plural(operations)
     ))?;
-    for (name, _) in is_static.iter().filter(|(_, is_static)| !is_static) {
+    for name in &open {
         out.say(&format!(
             "  `{name}` has open shapes, control flow or lists: what stays open when it runs is interpreted"
         ))?;

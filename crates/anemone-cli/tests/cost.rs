@@ -4,8 +4,10 @@
 
 mod common;
 
+use anemone::mlpackage::Package;
 use common::{refused, succeed};
 use serde_json::Value;
+use std::path::Path;
 use tempfile::TempDir;
 
 #[test]
@@ -27,6 +29,70 @@ fn a_model_is_estimated_on_all_chips() {
     let copied = succeed(dir.path(), &["estimate", "cifar", "--chips", "m1", "--host-copy", "--json"]);
     let copied: Value = serde_json::from_str(&copied).unwrap();
     assert!(copied["chips"][0]["plan"]["latency_ms"]["mid"].as_f64().unwrap() > latency(0, "mid"));
+}
+
+fn package(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/packages").join(name);
+    path.to_str().unwrap().to_string()
+}
+
+/// The plan for one chip.
+fn estimated(dir: &TempDir, model: &str, more: &[&str]) -> Value {
+    let args = [&["estimate", model, "--chips", "m1", "--json"], more].concat();
+    serde_json::from_str(&succeed(dir.path(), &args)).unwrap()
+}
+
+#[test]
+fn flexible_models_are_estimated_at_their_default_shapes() {
+    let dir = TempDir::new().unwrap();
+    let fixed = dir.path().join("fixed.mlpackage").to_str().unwrap().to_string();
+    for (name, default, other) in
+        [("enumerated.mlpackage", "x=1,5,4", "x=1,7,4"), ("ranges.mlpackage", "x=1,2,4", "x=1,9,4")]
+    {
+        let model = package(name);
+        for (shape, more) in [(default, &[][..]), (other, &["--shape", other])] {
+            let flexible = estimated(&dir, &model, more);
+            let taken = flexible["shapes"].as_array().unwrap();
+            assert_eq!(taken.is_empty(), !more.is_empty(), "{flexible}");
+            let shape = if more.is_empty() {
+                // What was taken is told: `input `x` taken as [1, 5, 4], the model's default; …`.
+                let line = taken[0].as_str().unwrap();
+                assert!(line.contains("the model's default"), "{line}");
+                let dims = line.split(['[', ']']).nth(1).unwrap().replace(' ', "");
+                format!("x={dims}")
+            } else {
+                shape.to_string()
+            };
+            succeed(dir.path(), &["convert", &model, &fixed, "--shape", &shape, "--force"]);
+            assert_eq!(flexible["chips"], estimated(&dir, &fixed, &[])["chips"], "{name} at {shape}");
+        }
+    }
+    // What nobody says is a guess, and graded as one.
+    let open = dir.path().join("open.mil");
+    std::fs::write(
+        &open,
+        "program(1.3) { func main<ios18>(tensor<fp16, [1, 4]> x) {
+            tensor<int32, [?, 2]> at = non_zero(x = x);
+            tensor<fp16, [?, 2]> y = cast(x = at, dtype = string(\"fp16\"));
+        } -> (y); }",
+    )
+    .unwrap();
+    let guessed = estimated(&dir, open.to_str().unwrap(), &[]);
+    assert_eq!(
+        guessed["chips"][0]["plan"]["parts"][0]["estimate"]["provenance"], "extrapolated",
+        "{guessed}"
+    );
+}
+
+#[test]
+fn the_function_is_the_one_that_runs() {
+    let dir = TempDir::new().unwrap();
+    let model = package("multifunction.mlpackage");
+    let default = Package::open(&model).unwrap().description.default_function.unwrap();
+    assert_eq!(estimated(&dir, &model, &[])["function"], default.as_str());
+    let json = succeed(dir.path(), &["profile", &model, "--json"]);
+    let profiled: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(profiled["estimate"]["function"], default.as_str());
 }
 
 #[test]

@@ -37,6 +37,12 @@ fn the_error_of_every_operation_is_told() {
     }
     assert_ne!(both[0]["audit"]["outputs"], both[2]["audit"]["outputs"]);
     refused(dir.path(), &["check", "cifar", "--numerics", "--chips", "a12"], 2, "A12");
+    refused(
+        dir.path(),
+        &["simulate", "mlp", "--chips", "m1,a11"],
+        2,
+        "the engine of A11 cannot be simulated",
+    );
     refused(dir.path(), &["check", "cifar", "--numerics", "--function", "other"], 2, "other");
     refused(dir.path(), &["check", "cifar", "--numerics", "--input", "none.npz"], 1, "none.npz");
     refused(dir.path(), &["check", "cifar", "--input", "x.npz"], 2, "--numerics");
@@ -110,4 +116,23 @@ fn a_run_may_be_made_on_a_simulated_engine() {
     let line = &lines(&succeed(dir.path(), &[&eval[..], &["--json"]].concat()))[0];
     assert!(line["simulated"]["compile_seconds"].as_f64().unwrap() > 0.0, "{line}");
     refused(dir.path(), &["train", "mlp", "--device", "simulated:m99"], 2, "simulated:CHIP");
+}
+
+#[test]
+fn numerics_of_models_as_they_come() {
+    let dir = TempDir::new().unwrap();
+    let package = |name: &str| format!("{}/../../tests/packages/{name}", env!("CARGO_MANIFEST_DIR"));
+    // A classifier's labels are no numbers, its probabilities are.
+    let text =
+        succeed(dir.path(), &["check", &package("classifier.mlpackage"), "--numerics", "--chips", "m1,m1"]);
+    assert!(text.contains("operations: arithmetic exact") && text.matches("M1 (").count() == 1, "{text}");
+    // Flexible, and all in fp32: its default shape, and why nothing is the engine's.
+    let text = succeed(dir.path(), &["check", &package("ranges.mlpackage"), "--numerics", "--chips", "m1"]);
+    assert!(text.contains("the model's default") && text.contains("--dtype fp16"), "{text}");
+    refused(
+        dir.path(),
+        &["check", &package("loop.mlpackage"), "--numerics"],
+        1,
+        "has control flow, lists or shapes that depend on data",
+    );
 }

@@ -318,7 +318,10 @@ pub(super) fn of_work(
     let rest = rest_mj(fitted::PACKAGE, calibrated.rest, &activity).min(MOST);
 
     let mut notes = work.notes.clone();
-    let provenance = provenance(calibrated.rows, &ops, total, &mut notes);
+    let provenance = match work.assumed {
+        true => Provenance::Extrapolated,
+        false => provenance(calibrated.rows, &ops, total, &mut notes),
+    };
     let floor_ms = rates.floor(options.path) / 1e3;
     let range = |mid: f64, (low, high): (f64, f64), least: f64| Range {
         low: (mid * low).max(least),

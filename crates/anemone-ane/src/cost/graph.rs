@@ -33,6 +33,8 @@ pub struct FunctionWork {
     pub ragged_rows: f64,
     /// Bytes of all weights as stored, each counted once.
     pub weight_bytes: f64,
+    /// Whether dimensions are not known, so that their lengths are guesses.
+    pub assumed: bool,
     /// What was assumed.
     pub notes: Vec<String>,
 }
@@ -99,7 +101,8 @@ impl FunctionWork {
         if walk.looped {
             notes.push(format!("while_loop: {} turns assumed", assume.loop_turns));
         }
-        if function.values.iter().any(|value| !value.ty.is_static()) {
+        let assumed = function.values.iter().any(|value| !value.ty.tensor().shape.is_known());
+        if assumed {
             notes.push(format!("unknown dimensions taken as {}", assume.unknown_dim));
         }
         if computes_fp32(function, &ports) {
@@ -111,6 +114,7 @@ impl FunctionWork {
             host_bytes: 0.0,
             ragged_rows: 0.0,
             weight_bytes: weights(function),
+            assumed,
             notes,
         };
         let outputs = function.body.outputs.iter().copied();

@@ -19,6 +19,10 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) function: Option<String>,
 
+    /// Shape of a flexible input, as in x=1,3,224,224; may be repeated
+    #[arg(long = "shape", value_name = "NAME=DIMS", value_parser = named_shape)]
+    pub(crate) shapes: Vec<(String, Vec<usize>)>,
+
     /// Show also what is merely worth knowing; with --numerics every operation
     #[arg(long)]
     pub(crate) notes: bool,
@@ -38,9 +42,13 @@ pub(crate) struct CostArgs {
     /// A model in any form, the folder of a run, a llama2.c checkpoint, or a built-in model (stories110m, cifar, …)
     pub(crate) model: PathBuf,
 
-    /// This function [default: main, or the first]
+    /// This function [default: the one that runs when none is asked for]
     #[arg(long, value_name = "NAME")]
     pub(crate) function: Option<String>,
+
+    /// Shape of a flexible input, as in x=1,3,224,224; may be repeated [default: the model's own]
+    #[arg(long = "shape", value_name = "NAME=DIMS", value_parser = named_shape)]
+    pub(crate) shapes: Vec<(String, Vec<usize>)>,
 
     /// Inputs and outputs are fp32 arrays of the host: count their conversion and copies
     #[arg(long)]
@@ -86,7 +94,7 @@ pub(crate) struct ProfileArgs {
     #[arg(long, value_name = "NAME", default_value = "m4")]
     pub(crate) chip: String,
 
-    /// Operations to show: those that take longest
+    /// Operations to show, those that take longest, in the order in which they run
     #[arg(long, value_name = "N", default_value_t = 25)]
     pub(crate) top: usize,
 
