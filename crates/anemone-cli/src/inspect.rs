@@ -26,7 +26,9 @@ pub(crate) fn inspect(args: &InspectArgs, out: &mut Output) -> Result<(), CliErr
     if out.is_json() {
         return out.json(&as_json(&package, &program, &weights));
     }
-    let opsets: Vec<&str> = program.functions.iter().map(|function| function.opset.name()).collect();
+    let mut opsets: Vec<&str> = program.functions.iter().map(|function| function.opset.name()).collect();
+    opsets.sort_unstable();
+    opsets.dedup();
     let version = package.specification_version();
     out.result(&format!(
         "{}  ML Program, specification {version}, {}",
@@ -36,7 +38,10 @@ pub(crate) fn inspect(args: &InspectArgs, out: &mut Output) -> Result<(), CliErr
     out.table(&about(&package.description))?;
     for function in &program.functions {
         out.result("")?;
-        out.result(&format!("function {}", function.name))?;
+        let default = package.description.default_function.as_ref() == Some(&function.name);
+        let default =
+            if default && program.functions.len() > 1 { "  (runs when none is asked for)" } else { "" };
+        out.result(&format!("function {}{default}", function.name))?;
         if let Some(description) = package.description.function(&function.name) {
             let groups = [
                 ("input", &description.inputs),
@@ -130,6 +135,7 @@ fn as_json(package: &Package, program: &Program, weights: &Weights) -> Value {
     json!({
         "specification_version": package.specification_version(),
         "functions": functions,
+        "default_function": package.description.default_function,
         "weights": weights.as_json(),
         "metadata": {
             "description": metadata.description, "author": metadata.author, "license": metadata.license,

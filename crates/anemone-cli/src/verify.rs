@@ -3,7 +3,7 @@
 use crate::args::VerifyArgs;
 use crate::error::CliError;
 use crate::output::Output;
-use anemone::mil::{Function, verify as check};
+use anemone::mil::{Block, Function, verify as check};
 use anemone::mlpackage::{FunctionDescription, Package};
 use anemone::passes::classifiers_to_scores;
 use serde_json::json;
@@ -20,7 +20,7 @@ pub(crate) fn verify(args: &VerifyArgs, out: &mut Output) -> Result<(), CliError
         }
     }
     let (functions, operations) =
-        (program.functions.len(), program.functions.iter().map(|f| f.body.ops.len()).sum::<usize>());
+        (program.functions.len(), program.functions.iter().map(|f| operations(&f.body)).sum::<usize>());
     let mut open: Vec<String> = Vec::new();
     match check(program) {
         Ok(verified) => {
@@ -53,6 +53,11 @@ pub(crate) fn verify(args: &VerifyArgs, out: &mut Output) -> Result<(), CliError
         ))?;
     }
     Ok(())
+}
+
+/// Operations of a block, nested ones too.
+fn operations(block: &Block) -> usize {
+    block.ops.iter().map(|operation| 1 + operation.blocks.iter().map(operations).sum::<usize>()).sum()
 }
 
 /// Inputs, outputs and states that the description and the program do not both have.

@@ -116,6 +116,46 @@ fn models_are_told_about() {
 }
 
 #[test]
+fn weights_are_counted_as_what_they_stand_for() {
+    let dir = TempDir::new().unwrap();
+    // One weight each, in several forms: as many parameters whatever stores them.
+    let count = |name: &str| {
+        let json = succeed(dir.path(), &["inspect", &package(name), "--json"]);
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        json["weights"]["parameters"].as_u64().unwrap()
+    };
+    let forms = ["int8_16.mlpackage", "palettized_16.mlpackage", "sparse_16.mlpackage"];
+    let counts: Vec<u64> = forms.iter().map(|name| count(name)).collect();
+    assert!(counts[0] > 0 && counts.iter().all(|count| *count == counts[0]), "{counts:?}");
+    let told = succeed(dir.path(), &["inspect", &package("multifunction.mlpackage")]);
+    assert!(
+        told.matches("(runs when none is asked for)").count() == 1 && told.contains(", ios18\n"),
+        "{told}"
+    );
+}
+
+#[test]
+fn what_is_no_model_is_told_so() {
+    let dir = TempDir::new().unwrap();
+    for (name, bytes) in
+        [("notes.md", &b"# Notes"[..]), ("image.png", b"\x89PNG\r\n\x1a\n"), ("a.zip", b"PK\x03\x04")]
+    {
+        std::fs::write(dir.path().join(name), bytes).unwrap();
+        refused(dir.path(), &["inspect", name], 1, "this is no Core ML model");
+    }
+}
+
+#[test]
+fn numbers_beyond_fp16_are_refused() {
+    let dir = TempDir::new().unwrap();
+    let input = path(&dir, "x.npz");
+    let x = Tensor::new([1, 4], &[1.0_f32, 70000.0, 0.0, 0.0]).unwrap();
+    write_npz(Path::new(&input), [("x".to_string(), NamedArray::Tensor(&x))]).unwrap();
+    let model = package("multifunction.mlpackage");
+    refused(dir.path(), &["run", &model, "--input", &input], 1, "it holds 70000, which fp16 cannot hold");
+}
+
+#[test]
 fn results_never_take_the_place_of_inputs() {
     let dir = TempDir::new().unwrap();
     let input = loop_input(&dir);
@@ -207,7 +247,7 @@ fn a_model_is_made_to_compute_in_fp16() {
     succeed(dir.path(), &["convert", &model, &half, "--dtype", "fp16", "--shape", "x=1,2,4"]);
     let told = succeed(dir.path(), &["inspect", &half]);
     assert!(
-        told.contains("fp16  20 parameters") && told.contains("x: MultiArray (Float32 [1, 2, 4])"),
+        told.contains("fp16  20 numbers") && told.contains("x: MultiArray (Float32 [1, 2, 4])"),
         "{told}"
     );
     let input = path(&dir, "x.npz");

@@ -16,9 +16,27 @@ pub(crate) struct Model {
     pub(crate) program: Range<usize>,
 }
 
+/// Whether the first field is one that `Model` has: of other files hardly any. (Later versions put new fields last.)
+fn begins_like_a_model(bytes: &[u8]) -> bool {
+    let number = match *bytes {
+        [] => return true,
+        [low, high, ..] if low >= 0x80 && high < 0x80 => (u32::from(low & 0x7f) | u32::from(high) << 7) >> 3,
+        [low, ..] => u32::from(low) >> 3,
+    };
+    matches!(number, m::SPECIFICATION_VERSION | m::DESCRIPTION) || kind_name(number).is_some()
+}
+
 /// Reads the top of a model file; refuses every kind of model but ML Programs.
 pub(crate) fn read(bytes: &[u8], path: &Path) -> Result<Model> {
-    let (kind, content) = kind(bytes).map_err(Error::fault(path))?;
+    let (kind, content) = kind(bytes).map_err(|fault| match begins_like_a_model(bytes) {
+        true => Error::fault(path)(fault),
+        false => Error::NotAModel {
+            path: path.into(),
+            message:
+                "this is no Core ML model; models are .mlpackage, .mlmodel, .mlmodelc and MIL text (.mil)"
+                    .into(),
+        },
+    })?;
     if kind != m::ML_PROGRAM {
         return Err(declined(kind, path));
     }

@@ -44,9 +44,14 @@ fn the_models_put_together_here_are_sound() {
 #[test]
 fn files_that_are_no_models() {
     refused(Vec::new(), "this is no model");
-    refused(b"#!/bin/sh\necho no\n".to_vec(), "this is not a protobuf message");
-    refused(vec![0xff; 64], "64 bits");
-    refused(vec![0; 64], "no field number");
+    for other in [&b"#!/bin/sh\necho no\n"[..], b"\x89PNG\r\n\x1a\n", b"PK\x03\x04", &[0xff; 64], &[0; 64]] {
+        refused(other.to_vec(), "this is no Core ML model");
+    }
+    // What begins like one is told where it goes wrong.
+    let begun = |rest: &[u8]| [&[0x08, 7], rest].concat();
+    refused(begun(b"#!/bin/sh\necho no\n"), "this is not a protobuf message");
+    refused(begun(&[0xff; 64]), "64 bits");
+    refused(begun(&[0; 64]), "no field number");
     refused(message().int(1, 7).0, "this is no model");
     refused(message().int(1, 7).nest(502, program(function(message()))).0, "its description is missing");
     refused(message().nest(2, description()).nest(502, message()).0, "specification version is not given");

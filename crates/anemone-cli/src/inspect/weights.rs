@@ -3,7 +3,7 @@
 use crate::error::CliError;
 use crate::output::{Output, thousands};
 use anemone::mil::text::{BlobError, WeightLocation, WeightSink};
-use anemone::mil::{Constant, DataType, Program};
+use anemone::mil::{Constant, DataType, Family, Function, Operation, Program, ValueId};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
 
@@ -23,13 +23,31 @@ struct Weight {
 }
 
 /// All weights of a program; those that functions share are counted once.
-pub(super) struct Weights(Vec<Weight>);
+pub(super) struct Weights {
+    stored: Vec<Weight>,
+    /// Numbers that the program computes with: of compressed weights those that they stand for.
+    parameters: usize,
+}
 
 impl Weights {
     pub(super) fn of(program: &Program) -> Weights {
-        let mut seen = HashSet::new();
+        let (mut seen, mut expanded) = (HashSet::new(), HashSet::new());
         let mut weights = Vec::new();
+        let mut parameters = 0;
         for function in &program.functions {
+            let packed = packed(function);
+            // What is unpacked in steps counts once, at the end.
+            for operation in function.body.ops.iter().filter(|operation| is_packed(operation)) {
+                let last = operation.outputs.iter().filter(|id| !packed.contains(id));
+                let from: Vec<usize> = operation
+                    .uses()
+                    .filter_map(|id| function.constant(id))
+                    .map(|constant| constant.bytes().as_ptr() as usize)
+                    .collect();
+                if expanded.insert(from) {
+                    parameters += last.map(|&id| function.shape(id).count()).sum::<usize>();
+                }
+            }
             for (index, value) in function.values.iter().enumerate() {
                 let anemone::mil::Def::Const(constant) = &value.def else { continue };
                 let ty = constant.ty();
@@ -38,7 +56,11 @@ impl Weights {
                 if elements < LEAST || ty.dtype == DataType::String || !seen.insert(storage) {
                     continue;
                 }
-                let name = function.display_name(anemone::mil::ValueId::from_index(index));
+                let id = anemone::mil::ValueId::from_index(index);
+                if !packed.contains(&id) {
+                    parameters += elements;
+                }
+                let name = function.display_name(id);
                 weights.push(Weight {
                     name,
                     elements,
@@ -49,57 +71,68 @@ impl Weights {
             }
         }
         weights.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.name.cmp(&b.name)));
-        Weights(weights)
+        Weights { stored: weights, parameters }
     }
 
-    fn totals(&self) -> (usize, usize, BTreeMap<DataType, (usize, usize)>) {
+    fn totals(&self) -> (usize, BTreeMap<DataType, (usize, usize)>) {
         let mut by_type: BTreeMap<DataType, (usize, usize)> = BTreeMap::new();
-        for weight in &self.0 {
+        for weight in &self.stored {
             let entry = by_type.entry(weight.dtype).or_default();
             entry.0 += weight.elements;
             entry.1 += weight.bytes;
         }
-        let sum = |pick: fn(&Weight) -> usize| self.0.iter().map(pick).sum();
-        (sum(|weight| weight.elements), sum(|weight| weight.bytes), by_type)
+        (self.stored.iter().map(|weight| weight.bytes).sum(), by_type)
     }
 
     pub(super) fn print(&self, out: &mut Output) -> Result<(), CliError> {
-        let (elements, bytes, by_type) = self.totals();
-        if self.0.is_empty() {
+        let (bytes, by_type) = self.totals();
+        if self.stored.is_empty() {
             return out.result("no weights");
         }
         out.result(&format!(
-            "weights  {} parameters in {} tensors, {}",
-            thousands(elements as f64),
-            self.0.len(),
+            "weights  {} parameters, in {} tensor{} of {}",
+            thousands(self.parameters as f64),
+            self.stored.len(),
+            if self.stored.len() == 1 { "" } else { "s" },
             size(bytes)
         ))?;
         let rows: Vec<(&str, String)> = by_type
             .iter()
             .map(|(dtype, (elements, bytes))| {
-                (dtype.name(), format!("{} parameters, {}", thousands(*elements as f64), size(*bytes)))
+                (dtype.name(), format!("{} numbers, {}", thousands(*elements as f64), size(*bytes)))
             })
             .collect();
         out.table(&rows)?;
         out.result("")?;
-        let all: Vec<(&str, &Weight)> = self.0.iter().map(|weight| (weight.name.as_str(), weight)).collect();
+        let all: Vec<(&str, &Weight)> =
+            self.stored.iter().map(|weight| (weight.name.as_str(), weight)).collect();
         tree(out, &all, bytes, 0)
     }
 
     pub(super) fn as_json(&self) -> Value {
-        let (elements, bytes, by_type) = self.totals();
+        let (bytes, by_type) = self.totals();
         let by_type: BTreeMap<&str, Value> = by_type
             .into_iter()
-            .map(|(dtype, (elements, bytes))| (dtype.name(), json!({"parameters": elements, "bytes": bytes})))
+            .map(|(dtype, (elements, bytes))| (dtype.name(), json!({"numbers": elements, "bytes": bytes})))
             .collect();
         let largest: Vec<Value> = self
-            .0
+            .stored
             .iter()
             .take(20)
             .map(|weight| json!({"name": weight.name, "type": weight.ty, "bytes": weight.bytes}))
             .collect();
-        json!({"parameters": elements, "bytes": bytes, "by_dtype": by_type, "largest": largest})
+        json!({"parameters": self.parameters, "bytes": bytes, "by_dtype": by_type, "largest": largest})
     }
+}
+
+/// Whether an operation unpacks a compressed weight.
+fn is_packed(operation: &Operation) -> bool {
+    operation.op.family == Family::Constexpr
+}
+
+/// What goes into such operations.
+fn packed(function: &Function) -> HashSet<ValueId> {
+    function.body.ops.iter().filter(|operation| is_packed(operation)).flat_map(Operation::uses).collect()
 }
 
 /// Weights by the parts of their names, the largest part first.
@@ -141,7 +174,7 @@ fn tree(out: &mut Output, weights: &[(&str, &Weight)], all: usize, depth: usize)
                     group.len(),
                     size(bytes)
                 ))?;
-                if depth + 1 < DEPTH {
+                if depth + 1 < DEPTH && group.iter().any(|(tail, _)| !tail.is_empty()) {
                     tree(out, &group, all, depth + 1)?;
                 }
             }

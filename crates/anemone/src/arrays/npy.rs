@@ -284,9 +284,23 @@ impl Header {
                 (Kind::Float, _) => f64::from_le_bytes(wide),
                 _ => self.integer(wide) as f64,
             };
-            match dtype {
-                DataType::Fp16 => out.copy_from_slice(&f16::from_f64(value).to_le_bytes()),
-                _ => out.copy_from_slice(&(value as f32).to_le_bytes()),
+            let finite = match dtype {
+                DataType::Fp16 => {
+                    let half = f16::from_f64(value);
+                    out.copy_from_slice(&half.to_le_bytes());
+                    half.is_finite()
+                }
+                _ => {
+                    let single = value as f32;
+                    out.copy_from_slice(&single.to_le_bytes());
+                    single.is_finite()
+                }
+            };
+            if value.is_finite() && !finite {
+                let largest = if dtype == DataType::Fp16 { "65504" } else { "3.4e38" };
+                return Err(format!(
+                    "it holds {value}, which {dtype} cannot hold: its largest number is {largest}"
+                ));
             }
             return Ok(());
         }
