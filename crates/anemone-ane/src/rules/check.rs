@@ -34,8 +34,10 @@ pub enum CheckError {
 pub enum Verdict {
     /// As one program, on the engine alone.
     Runs,
-    /// The same, but results can be wrong, or something about it is not known.
+    /// The same, but something about it may fail or is not known.
     RunsWithWarnings,
+    /// As one program, whose results can be wrong without a word.
+    CanBeWrong,
     /// Not as one program on the engine; Core ML may still run parts of it there.
     Refused,
 }
@@ -46,6 +48,7 @@ impl Verdict {
         match self {
             Verdict::Runs => "runs",
             Verdict::RunsWithWarnings => "runs, with warnings",
+            Verdict::CanBeWrong => "runs, can be wrong",
             Verdict::Refused => "refused",
         }
     }
@@ -160,7 +163,8 @@ pub fn check(program: &Verified, function: Option<&str>, chip: &'static Chip) ->
     let findings: Vec<Finding> = findings.into_iter().map(|(_, finding)| finding).collect();
     let verdict = match findings.first().map(|finding| finding.severity) {
         Some(Severity::Refused) => Verdict::Refused,
-        Some(Severity::Wrong | Severity::Risk | Severity::Unknown) => Verdict::RunsWithWarnings,
+        Some(Severity::Wrong) => Verdict::CanBeWrong,
+        Some(Severity::Risk | Severity::Unknown) => Verdict::RunsWithWarnings,
         Some(Severity::Note) | None => Verdict::Runs,
     };
     Ok(Report {

@@ -83,7 +83,7 @@ pub(super) static RULES: &[Rule] = &[
         },
     )
     .says(
-        "4 bits with scales in blocks fail to compile for the engine",
+        "4 bits with scales in blocks failed to compile for the engine on macOS 27; other versions were not tried",
         "8 bits",
         "a table of 16 values, or 8 bits in blocks",
     ),
@@ -96,7 +96,7 @@ pub(super) static RULES: &[Rule] = &[
         vector_palette,
     )
     .says(
-        "tables whose entries are vectors fail to compile for the engine",
+        "tables whose entries are vectors failed to compile for the engine on macOS 27; other versions were not tried",
         "scalar entries",
         "palettize without vectors",
     ),

@@ -50,7 +50,7 @@ pub(super) static RULES: &[Rule] = &[
         "the engine computes in fp16: Core ML runs fp32 operations on the GPU or CPU, and the engine's compiler \
          refuses them",
         "fp16",
-        "export in fp16 (`anemone export`), or lower the program with the pass `to_fp16`",
+        "export in fp16 (`anemone export`), or `anemone convert --dtype fp16` (the pass `to_fp16`)",
     )
     .once(),
     Rule::on(INTEGERS, &[], Severity::Refused, Scope::EVERYWHERE, STUDY_OPS, integers)
@@ -64,7 +64,7 @@ pub(super) static RULES: &[Rule] = &[
         .says(
             "shapes that are not fixed",
             "fixed shapes",
-            "bind the open dimensions, one program for each size",
+            "bind the open dimensions, one program for each size (`anemone convert --shape`)",
         )
         .of_values(|site| (!site.shape().iter().all(|&dim| dim != UNKNOWN)).then(|| {
             Hit::new(format!("{}", site.graph.function.shape(site.id)))
