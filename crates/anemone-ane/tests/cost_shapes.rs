@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use anemone_ane::chips::Chip;
+use anemone_ane::cost::graph::{Assumptions, FunctionWork};
 use anemone_ane::cost::params::FACTS;
 use anemone_ane::cost::{EstimateOptions, Path, estimate, plan};
 use mil::{
@@ -327,4 +328,52 @@ fn long_programs_are_split() {
     let plan =
         plan(&heavy(500, 16), "main", Chip::named("M1").unwrap(), &EstimateOptions::default()).unwrap();
     assert!(plan.fits && plan.parts.len() >= 3, "{}", plan.parts.len());
+}
+
+/// A product of inputs and weights of these shapes, counted with 24 for what is not known.
+fn product(
+    op: &str,
+    [x, y, output]: [&[usize]; 3],
+    stride: i32,
+    groups: i32,
+    transposed: bool,
+) -> FunctionWork {
+    let mut f = FunctionBuilder::new("main", Opset::Ios18);
+    let x = f.input("x", TensorType::fp16(x.to_vec())).unwrap();
+    let other = match op {
+        "matmul" => f.input("z", TensorType::fp16(y.to_vec())).unwrap(),
+        _ => f.constant(zeros(y)),
+    };
+    let call = f.op(op).arg("x", x).arg(if op == "matmul" { "y" } else { "weight" }, other);
+    let call = match op {
+        "matmul" => call.bool("transpose_x", transposed).bool("transpose_y", transposed),
+        "linear" => call,
+        _ => call.ints("strides", &[stride; 2]).string("pad_type", "same").int("groups", groups),
+    };
+    let y = call.declared(&[TensorType::fp16(output.to_vec()).into()]).one().unwrap();
+    f.name(y, "y");
+    let program = verify(Program::single(f.finish(&[y]).unwrap())).unwrap();
+    FunctionWork::new(&program.functions[0], Assumptions { loop_turns: 1, unknown_dim: 24 })
+}
+
+/// What is not known is as much work as the length that is assumed for it, product for product.
+#[test]
+fn products_of_unknown_length_are_products() {
+    let same = |what: &str, build: &dyn Fn(usize) -> FunctionWork| {
+        let (open, bound) = (build(mil::UNKNOWN), build(24));
+        assert!(open.assumed && !bound.assumed && bound.flops() > 0.0, "{what}");
+        assert_eq!(open.ops, bound.ops, "{what}");
+    };
+    same("conv", &|n| product("conv", [&[2, 8, n, n], &[6, 8, 3, 3], &[2, 6, n, n]], 1, 1, false));
+    same("groups", &|n| product("conv", [&[2, 8, n, n], &[6, 4, 3, 3], &[2, 6, n, n]], 1, 2, false));
+    same("stride", &|n| product("conv", [&[n, 8, 16, 12], &[6, 8, 3, 3], &[n, 6, 8, 6]], 2, 1, false));
+    same("transpose", &|n| {
+        product("conv_transpose", [&[n, 8, 5, 7], &[8, 3, 2, 2], &[n, 6, 10, 14]], 2, 2, false)
+    });
+    same("linear", &|n| product("linear", [&[3, n, 40], &[50, 40], &[3, n, 50]], 1, 1, false));
+    same("rows", &|n| product("matmul", [&[2, n, 40], &[2, 40, 50], &[2, n, 50]], 1, 1, false));
+    same("depth", &|n| product("matmul", [&[5, n], &[n, 7], &[5, 7]], 1, 1, false));
+    same("batch", &|n| product("matmul", [&[n, 40, 5], &[1, 50, 40], &[n, 5, 50]], 1, 1, true));
+    same("vector", &|n| product("matmul", [&[n, 40], &[40], &[n]], 1, 1, false));
+    same("vector on the left", &|n| product("matmul", [&[n], &[n, 40], &[40]], 1, 1, false));
 }

@@ -39,6 +39,7 @@ mod estimate;
 mod fitted;
 pub mod graph;
 pub mod model;
+mod open;
 pub mod params;
 mod part;
 mod plan;

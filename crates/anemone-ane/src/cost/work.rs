@@ -4,6 +4,7 @@
 //! else as elements read and written, times the passes that the engine makes over them. An op without a rule of its own is counted
 //! by the bytes that it moves, so every op has a finite cost.
 
+use super::open;
 use mil::ops::{conv, linear, pool};
 use mil::{Def, Family, Function, OpView, Operation, Shape, Type, UNKNOWN, ValueId};
 
@@ -171,7 +172,7 @@ impl Context<'_> {
     }
 
     /// A product of `batch` matrices.
-    fn product(
+    pub(super) fn product(
         &self,
         operation: &Operation,
         x: ValueId,
@@ -219,7 +220,10 @@ pub(super) fn of_operation(context: &Context<'_>, operation: &Operation) -> Vec<
         .uses()
         .chain(operation.outputs.iter().copied())
         .all(|value| context.function.ty(value).is_static());
-    let exact = if known { products(context, operation, &view) } else { None };
+    let exact = match known {
+        true => products(context, operation, &view),
+        false => open::product(context, operation, &view).map(|work| vec![work]),
+    };
     exact.unwrap_or_else(|| vec![elementwise(context, operation, &view)])
 }
 
