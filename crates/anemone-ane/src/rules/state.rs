@@ -4,7 +4,8 @@ use super::declare::{OpRule, walled};
 use crate::facts::{ANEFORGE, COREMLTOOLS, Cite, Conflict, Grade, MADERIX};
 
 const WHY: &str = "the compiler takes no states in a program of its own";
-const WAY_OUT: &str = "make each state an input and an output (`states_to_io`) and let both share one buffer";
+const WAY_OUT: &str = "make each state an input and an output that share one buffer (`anemone export --trainable --arrays` for \
+                       training; the pass `states_to_io` for any program)";
 const ELSEWHERE: &[Conflict] = &[
     Conflict { claim: "works through e5rt", cite: Cite::of(&ANEFORGE, "resident state") },
     Conflict {
