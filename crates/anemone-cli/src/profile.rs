@@ -8,10 +8,14 @@ use crate::error::CliError;
 use crate::estimate::{BASIS, digits, lines, options};
 use crate::output::Output;
 use crate::program;
+use crate::report::count;
 use anemone::ane::chips::Chip;
 use anemone::ane::cost::{Bound, Estimate, MAX_OPS, MAX_WEIGHTS, OpCost, estimate};
 use serde_json::json;
 use std::path::Path;
+
+/// Least width of the column of op names.
+const OP_WIDTH: usize = 18;
 
 /// Runs the command.
 pub(crate) fn profile(args: &ProfileArgs, out: &mut Output) -> Result<(), CliError> {
@@ -84,9 +88,15 @@ fn print(found: &Estimate, top: usize, out: &mut Output) -> Result<(), CliError>
         found.provenance.name().replace('_', " "),
     ))?;
     out.result("")?;
+    let mut shown: Vec<(usize, &OpCost)> =
+        found.ops.iter().enumerate().filter(|(_, op)| op.time_us > 0.0).collect();
+    shown.sort_by(|a, b| b.1.time_us.total_cmp(&a.1.time_us));
+    let (rest, all) = (shown.split_off(shown.len().min(top)), shown.len());
+    shown.sort_by_key(|(at, _)| *at);
+    let widest = shown.iter().map(|(_, op)| op.op.len()).max().unwrap_or(0).max(OP_WIDTH);
     let row = |columns: [&str; 8]| {
         let [time, share, tflops, gb_s, used, bound, op, value] = columns;
-        format!("{time:>9} {share:>6} {tflops:>7} {gb_s:>7} {used:>8} {bound:<12} {op:<18} {value}")
+        format!("{time:>9} {share:>6} {tflops:>7} {gb_s:>7} {used:>8} {bound:<12} {op:<widest$} {value}")
             .trim_end()
             .to_string()
     };
@@ -95,11 +105,6 @@ fn print(found: &Estimate, top: usize, out: &mut Output) -> Result<(), CliError>
     for (name, bound, time) in around(found) {
         out.result(&row([&digits(time), &percent(share(time, found)), "", "", "", bound.name(), name, ""]))?;
     }
-    let mut shown: Vec<(usize, &OpCost)> =
-        found.ops.iter().enumerate().filter(|(_, op)| op.time_us > 0.0).collect();
-    shown.sort_by(|a, b| b.1.time_us.total_cmp(&a.1.time_us));
-    let (rest, all) = (shown.split_off(shown.len().min(top)), shown.len());
-    shown.sort_by_key(|(at, _)| *at);
     for (_, op) in &shown {
         out.result(&row([
             &digits(op.time_us),
@@ -116,16 +121,18 @@ fn print(found: &Estimate, top: usize, out: &mut Output) -> Result<(), CliError>
     if !rest.is_empty() {
         let time: f64 = rest.iter().map(|(_, op)| op.time_us).sum();
         out.result(&format!(
-            "and {} more operations, {} us in all: --top {} shows them",
-            rest.len(),
+            "and {}, {} us in all: --top {} shows {}",
+            count(rest.len() as u64, "more operation", "more operations"),
             digits(time),
-            all + rest.len()
+            all + rest.len(),
+            if rest.len() == 1 { "it" } else { "them" }
         ))?;
     }
     let free = found.ops.iter().filter(|op| op.time_us == 0.0).count();
     if free > 0 {
         out.result(&format!(
-            "{free} operations cost nothing: views, and what is part of the product before it"
+            "{} nothing: views, and what is part of the product before it",
+            count(free as u64, "operation costs", "operations cost")
         ))?;
     }
     for note in &found.notes {
