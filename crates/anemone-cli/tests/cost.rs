@@ -126,3 +126,26 @@ fn what_is_not_there_is_refused() {
     refused(dir.path(), &["profile", "cifar", "--html", "no/such/folder.html"], 1, "folder.html");
     refused(dir.path(), &["estimate", "cifar", "--unknown", "0"], 2, "0");
 }
+
+const ATTENTION: &str = "program(1.3) {
+    func main<ios18>(tensor<fp16, [1, 4, 8, 16]> x) {
+        tensor<fp16, [1, 4, 8, 16]> a = scaled_dot_product_attention(query = x, key = x, value = x);
+        tensor<fp16, [1, 4, 8, 16]> y = tanh(x = a);
+    } -> (y);
+}
+";
+
+/// Columns stand under their heads, however long the name of an op; one operation is no plural.
+#[test]
+fn a_profile_is_a_table() {
+    let dir = TempDir::new().unwrap();
+    std::fs::write(dir.path().join("k.mil"), ATTENTION).unwrap();
+    let text = succeed(dir.path(), &["profile", "k.mil", "--chip", "m4"]);
+    let place = |line: &str, word: &str| line.find(word);
+    let head = text.lines().find(|line| line.ends_with("value")).unwrap();
+    let row = text.lines().find(|line| line.contains("scaled_dot_product_attention")).unwrap();
+    assert!(row.ends_with(" a"), "{text}");
+    assert_eq!(place(head, "value"), Some(row.len() - 1), "{text}");
+    let short = succeed(dir.path(), &["profile", "k.mil", "--chip", "m4", "--top", "1"]);
+    assert!(!short.contains(" 1 more operations") && !short.contains("\n1 operations"), "{short}");
+}
