@@ -26,8 +26,14 @@ pub(crate) fn run(args: &RunArgs, out: &mut Output) -> Result<(), CliError> {
             "one --output for each --input, or one for the last result",
         ));
     }
-    for output in &args.output {
+    for (at, output) in args.output.iter().enumerate() {
         may_be_written(output, &args.input)?;
+        if args.output[..at].contains(output) {
+            return Err(CliError::usage(
+                format!("{} is named for two results", output.display()),
+                "one name for each --output",
+            ));
+        }
     }
     let model = Model::open(&args.model)?;
     let backend = device::choose(&args.device)?.start()?.backend;
@@ -41,7 +47,7 @@ pub(crate) fn run(args: &RunArgs, out: &mut Output) -> Result<(), CliError> {
     if args.input.is_empty() && runner.model.function(runner.function)?.tensor_inputs().next().is_some() {
         return Err(CliError::usage(
             format!("the model needs inputs: {}", feed::wanted(&model, runner.function)?),
-            "--input in.npz, with arrays of these names",
+            "--input in.npz, with arrays of these names; or NAME=FILE, with .npy, or .png and .jpg for images",
         ));
     }
     let none = [String::new()];
@@ -80,6 +86,13 @@ fn may_be_written(output: &Path, inputs: &[String]) -> Result<(), CliError> {
         return Err(CliError::usage(
             format!("{}: results are written as .npz, which this name is not", output.display()),
             "a name that ends in .npz",
+        ));
+    }
+    let folder = output.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(CliError::failed_try(
+            format!("{}: there is no folder {}", output.display(), folder.display()),
+            "a folder that exists",
         ));
     }
     let Ok(output_file) = output.canonicalize() else { return Ok(()) };

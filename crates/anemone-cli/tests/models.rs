@@ -168,6 +168,14 @@ fn results_never_take_the_place_of_inputs() {
         "is an input of this run",
     );
     refused(dir.path(), &["run", &model, "--input", &input, "--output", "out.npy"], 2, "ends in .npz");
+    refused(
+        dir.path(),
+        &["run", &model, "--input", &input, "--output", "no/such/out.npz"],
+        1,
+        "there is no folder no/such",
+    );
+    let twice = ["--input", &input, "--input", &input, "--output", "a.npz", "--output", "a.npz"];
+    refused(dir.path(), &[&["run", &model], &twice[..]].concat(), 2, "is named for two results");
     assert_eq!(std::fs::read(&input).unwrap(), before);
 }
 

@@ -19,7 +19,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) input: Vec<String>,
 
-    /// Write the results to this .npz: of the last run, or one file for each input
+    /// Write the results to this .npz, replacing one that stands there: of the last run, or one file for each input
     #[arg(long, value_name = "NPZ")]
     pub(crate) output: Vec<PathBuf>,
 

@@ -61,7 +61,8 @@ pub(super) fn print(
             .json(&json!({"input": input, "outputs": outputs, "seconds": seconds, "written": written}));
     }
     if let Some(path) = written {
-        return out.say(&format!("{path}: {} arrays", results.len()));
+        return out
+            .say(&format!("{path}: {}", crate::report::count(results.len() as u64, "result", "results")));
     }
     if quiet {
         return Ok(());

@@ -375,6 +375,12 @@ impl fmt::Display for FeatureType {
             FeatureType::Int64 => f.write_str("Int64"),
             FeatureType::Double => f.write_str("Double"),
             FeatureType::String => f.write_str("String"),
+            // Of an output whose shape depends on the inputs.
+            FeatureType::Array(array)
+                if array.shape.is_empty() && array.flexibility == ArrayFlexibility::Fixed =>
+            {
+                write!(f, "MultiArray ({})", array.dtype)
+            }
             FeatureType::Array(array) => write!(f, "MultiArray ({} {})", array.dtype, array.shapes()),
             FeatureType::State(array) => write!(f, "State ({} {})", array.dtype, array.shapes()),
             FeatureType::Dictionary(keys) => write!(f, "Dictionary ({} → Double)", key(keys)),
