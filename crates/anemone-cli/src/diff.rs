@@ -36,21 +36,21 @@ pub(crate) fn diff(args: &DiffArgs, out: &mut Output) -> Result<(), CliError> {
         diff.unified_diff().context_radius(3).header(&headers.0, &headers.1).to_string()
     });
     let weights = weights(&a, &b);
-    if out.is_json() {
+    let same = differences.is_empty() && !changed && weights.is_empty();
+    let printed = if out.is_json() {
         let weights: Vec<_> = weights.iter().map(Difference::as_json).collect();
         out.json(&json!({
-            "same": differences.is_empty() && !changed && weights.is_empty(),
-            "description_differs": !differences.is_empty(), "program": lines, "weights": weights,
-        }))?;
+            "same": same, "description_differs": !differences.is_empty(), "program": lines, "weights": weights,
+        }))
     } else {
-        differences.iter().try_for_each(|line| out.result(line))?;
-        lines.iter().try_for_each(|lines| out.result(lines.trim_end()))?;
-        weights.iter().try_for_each(|difference| out.result(&difference.in_words()))?;
+        let all = differences.into_iter().chain(lines).chain(weights.iter().map(Difference::in_words));
+        all.map(|text| out.result(text.trim_end())).collect()
+    };
+    match same {
+        true => printed.and_then(|()| out.say("the same program, weights and description")),
+        // Whoever closes the pipe gets the answer as exit code all the same.
+        false => Err(CliError::failed("the models differ")),
     }
-    if differences.is_empty() && !changed && weights.is_empty() {
-        return out.say("the same program, weights and description");
-    }
-    Err(CliError::failed("the models differ"))
 }
 
 /// The program as text, weights left out.

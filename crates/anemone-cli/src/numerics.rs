@@ -8,6 +8,7 @@ use crate::program::{self, Weights};
 use crate::progress::Waiting;
 use crate::report::count;
 use anemone::ane::chips::Chip;
+use anemone::ane::cost::EstimateOptions;
 use anemone::ane::simulated::generation;
 use anemone::arrays::{Array, Npz, read_npy};
 use anemone::cpu::AneGeneration;
@@ -28,8 +29,6 @@ const SHOWN: usize = 12;
 /// Said where nothing of a model is the engine's.
 pub(crate) const ALL_ON_THE_HOST: &str = "No operation is the engine's: it computes in fp16, and what is in fp32 runs on the host. \
     `anemone convert MODEL HALF.mlpackage --dtype fp16` makes a model compute in fp16, `anemone train --dtype fp16` trains in it.";
-/// Length of a dimension that nobody gave.
-const ASSUMED: usize = 128;
 /// Seed of inputs that nobody gave.
 const SEED: u64 = 0;
 /// What every answer rests on.
@@ -54,7 +53,7 @@ pub(crate) fn numerics(args: &CheckArgs, out: &mut Output) -> Result<(), CliErro
         }
         None => args.shapes.clone(),
     };
-    let taken = opened.bind(&shapes, ASSUMED)?;
+    let taken = opened.bind(&shapes, EstimateOptions::default().unknown_dim)?;
     opened.program = scored(&opened.program)?;
     let function = opened.function(Some(&name))?;
     let inputs = inputs(function, args.input.as_deref())?;

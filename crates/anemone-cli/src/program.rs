@@ -5,9 +5,8 @@ use crate::defaults;
 use crate::error::CliError;
 use crate::shapes;
 use anemone::Model;
-use anemone::cpu::specialize;
 use anemone::export::{ClassifierFeatures, Export};
-use anemone::mil::{Function, Program, Shape, UNKNOWN, Verified, verify};
+use anemone::mil::{Function, Shape, UNKNOWN, Verified, verify};
 use anemone::mlpackage::{ArrayFlexibility, FeatureType, Package};
 use anemone::nn::Init;
 use anemone::nn::models::{CifarCnn, Mlp, llama2c};
@@ -59,16 +58,16 @@ impl Opened {
     ) -> Result<Vec<String>, CliError> {
         let mut taken = Vec::new();
         let given = shapes::by_name(given, &self.program)?;
-        let mut functions = Vec::with_capacity(self.program.functions.len());
-        for function in &self.program.functions {
+        self.program = shapes::specialized(&self.program, |function| {
             let mut bound: BTreeMap<String, Shape> = BTreeMap::new();
-            for id in function.tensor_inputs().filter(|&id| !function.shape(id).is_known()) {
+            for id in function.tensor_inputs() {
                 let name = function.display_name(id);
+                // One that is fixed already is given, too: binding says whether it fits.
                 if let Some(shape) = given.get(&name) {
                     bound.insert(name, shape.clone());
                     continue;
                 }
-                let Some(unknown) = unknown else { continue };
+                let Some(unknown) = unknown.filter(|_| !function.shape(id).is_known()) else { continue };
                 let default = self.defaults.get(&(function.name.clone(), name.clone()));
                 let default = default.filter(|shape| function.shape(id).accepts(shape));
                 let mut shape = default.unwrap_or(function.shape(id)).clone();
@@ -77,18 +76,9 @@ impl Opened {
                 taken.push(format!("input `{name}` taken as {shape}, {whose}; --shape {name}=… for another"));
                 bound.insert(name, shape);
             }
-            let failed = |error: anemone::runtime::CompileError| {
-                CliError::failed_try(format!("function `{}`: {error}", function.name), "--shape NAME=DIMS")
-            };
-            functions.push(if bound.is_empty() {
-                function.clone()
-            } else {
-                specialize(function, &bound).map_err(failed)?
-            });
-        }
+            bound
+        })?;
         taken.dedup();
-        let program = Program { functions, build_info: self.program.build_info.clone() };
-        self.program = verify(program).map_err(anemone::ModelError::Invalid)?;
         Ok(taken)
     }
 

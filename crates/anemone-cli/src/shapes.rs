@@ -3,26 +3,19 @@
 use crate::error::CliError;
 use anemone::ModelError;
 use anemone::cpu::specialize;
-use anemone::mil::{Function, Program, Shape, UNKNOWN, verify};
+use anemone::mil::{Function, Program, Shape, Verified, verify};
 use anemone::mlpackage::{ArrayFlexibility, Feature, FeatureType, Package};
+use anemone::runtime::CompileError;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Fixes the shapes of inputs, in the program and in what the model says of itself.
 pub(crate) fn fix(package: &mut Package, shapes: &[(String, Vec<usize>)]) -> Result<(), CliError> {
     let program = verify(package.program()?).map_err(ModelError::Invalid)?;
     let wanted = by_name(shapes, &program)?;
-    let mut functions = Vec::with_capacity(program.functions.len());
-    for function in &program.functions {
-        let names: Vec<String> = tensor_names(function).collect();
-        let mut own = wanted.clone();
-        own.retain(|name, _| names.contains(name));
-        functions.push(match own.is_empty() {
-            true => function.clone(),
-            false => specialize(function, &own).map_err(|error| CliError::failed(error.to_string()))?,
-        });
-    }
-    let bound = Program { functions, build_info: program.build_info.clone() };
-    let bound = verify(bound).map_err(ModelError::Invalid)?;
+    let bound = specialized(&program, |function| {
+        let own = tensor_names(function).filter_map(|name| wanted.get_key_value(&name));
+        own.map(|(name, shape)| (name.clone(), shape.clone())).collect()
+    })?;
     for described in &mut package.description.functions {
         let Some(function) = bound.function(&described.name) else { continue };
         for feature in &mut described.inputs {
@@ -43,6 +36,25 @@ pub(crate) fn fix(package: &mut Package, shapes: &[(String, Vec<usize>)]) -> Res
     }
     package.set_program(bound);
     Ok(())
+}
+
+/// The program with the inputs of each function bound to what `shapes` says of that function.
+pub(crate) fn specialized(
+    program: &Verified,
+    mut shapes: impl FnMut(&Function) -> BTreeMap<String, Shape>,
+) -> Result<Verified, CliError> {
+    let mut bound = Program { functions: Vec::new(), build_info: program.build_info.clone() };
+    for function in &program.functions {
+        let failed = |error: CompileError| {
+            CliError::failed_try(format!("function `{}`: {error}", function.name), "--shape NAME=DIMS")
+        };
+        let shapes = shapes(function);
+        bound.functions.push(match shapes.is_empty() {
+            true => function.clone(),
+            false => specialize(function, &shapes).map_err(failed)?,
+        });
+    }
+    Ok(verify(bound).map_err(ModelError::Invalid)?)
 }
 
 /// The shapes by the name of the input.
@@ -72,7 +84,7 @@ fn tensor_names(function: &Function) -> impl Iterator<Item = String> {
 }
 
 fn dims(shape: &Shape) -> Vec<u64> {
-    shape.iter().filter(|&&dim| dim != UNKNOWN).map(|&dim| dim as u64).collect()
+    shape.iter().map(|&dim| dim as u64).collect()
 }
 
 fn fix_input(feature: &mut Feature, shape: &Shape) -> Result<(), CliError> {

@@ -29,17 +29,16 @@ pub(crate) fn verify(args: &VerifyArgs, out: &mut Output) -> Result<(), CliError
         }
         Err(errors) => faults.extend(errors.iter().map(ToString::to_string)),
     }
-    if out.is_json() {
-        out.json(&json!({"valid": faults.is_empty(), "faults": faults}))?;
-    } else {
-        for fault in &faults {
-            out.result(fault)?;
-        }
-    }
+    let printed = match out.is_json() {
+        true => out.json(&json!({"valid": faults.is_empty(), "faults": faults})),
+        false => faults.iter().try_for_each(|fault| out.result(fault)),
+    };
+    // Whoever closes the pipe gets the verdict as exit code all the same.
     if !faults.is_empty() {
         let plural = if faults.len() == 1 { "" } else { "s" };
         return Err(CliError::failed(format!("{}: {} fault{plural}", args.model.display(), faults.len())));
     }
+    printed?;
     let plural = |count: usize| if count == 1 { "" } else { "s" };
     out.say(&format!(
         "{}: valid, {functions} function{}, {operations} operation{}",

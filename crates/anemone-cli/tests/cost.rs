@@ -123,6 +123,9 @@ fn what_is_not_there_is_refused() {
     refused(dir.path(), &["profile", "cifar", "--chip", "z80"], 2, "z80");
     refused(dir.path(), &["estimate", "cifar", "--function", "nothing"], 2, "nothing");
     refused(dir.path(), &["profile", "nothing.mil"], 2, "nothing.mil");
+    // A shape that a fixed input does not have is not passed over.
+    let fixed = package("perceptron.mlpackage");
+    refused(dir.path(), &["estimate", &fixed, "--shape", "x=7,9"], 1, "cannot be bound to shape [7, 9]");
     refused(dir.path(), &["profile", "cifar", "--html", "no/such/folder.html"], 1, "folder.html");
     refused(dir.path(), &["estimate", "cifar", "--unknown", "0"], 2, "0");
 }

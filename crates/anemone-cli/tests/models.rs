@@ -196,6 +196,19 @@ fn inputs_that_are_no_files_are_refused() {
     refused(dir.path(), &["run", &model, "--input", "x=a.npy,x=b.npy"], 2, "`x` is given two files");
 }
 
+#[test]
+fn a_closed_pipe_changes_no_verdict() {
+    let dir = TempDir::new().unwrap();
+    let (a, b) = (package("int8_16.mlpackage"), package("sparse_16.mlpackage"));
+    let mut child = common::anemone(dir.path(), &["diff", &a, &b])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+}
+
 /// A command with nothing to save ends at the first signal.
 #[test]
 fn a_long_run_ends_when_it_is_told_to() {
