@@ -43,8 +43,8 @@ pub(crate) fn diff(args: &DiffArgs, out: &mut Output) -> Result<(), CliError> {
             "same": same, "description_differs": !differences.is_empty(), "program": lines, "weights": weights,
         }))
     } else {
-        let all = differences.into_iter().chain(lines).chain(weights.iter().map(Difference::in_words));
-        all.map(|text| out.result(text.trim_end())).collect()
+        let mut all = differences.into_iter().chain(lines).chain(weights.iter().map(Difference::in_words));
+        all.try_for_each(|text| out.result(text.trim_end()))
     };
     match same {
         true => printed.and_then(|()| out.say("the same program, weights and description")),
