@@ -77,6 +77,8 @@ fn top(bytes: &[u8]) -> Read<(i32, Description)> {
     if updatable == Some(1) {
         return Err(Fault::new("it is marked as updatable, which ML Programs cannot be"));
     }
+    // 0 is what a field that is not there reads as, and what is written of it.
+    let version = version.filter(|&version| version > 0);
     let version = version.ok_or_else(|| Fault::new("its specification version is not given"))?;
     let described = described.ok_or_else(|| Fault::new("its description is missing"))?;
     Ok((version, description::read(described).within(|| "description")?))

@@ -53,6 +53,8 @@ fn files_that_are_no_models() {
     refused(begun(&[0xff; 64]), "64 bits");
     refused(begun(&[0; 64]), "no field number");
     refused(message().int(1, 7).0, "this is no model");
+    let described = |version| message().int(1, version).bytes(2, []).bytes(502, []).0;
+    refused(described(0), "its specification version is not given");
     refused(message().int(1, 7).nest(502, program(function(message()))).0, "its description is missing");
     refused(message().nest(2, description()).nest(502, message()).0, "specification version is not given");
     refused(message().int(1, 7).nest(2, description()).int(502, 1).0, "must hold a string or a message");
