@@ -24,14 +24,13 @@ fn floats(tensor: &Tensor) -> (Vec<usize>, Vec<f32>) {
 
 const COUNTING: &str = "(int32 n, tensor<fp32, [2]> x) {
     int32 zero = const()[val = int32(0)];
-    int32 count, tensor<fp32, [2]> sum = while_loop(loop_vars = (zero, x)) {
-        more(int32 i, tensor<fp32, [2]> s) { bool go = less(x = i, y = n); } -> (go);
-        turn(int32 j, tensor<fp32, [2]> t) {
+    int32 count, tensor<fp32, [2]> sum = while_loop(loop_vars = (zero, x))
+        (int32 i, tensor<fp32, [2]> s) { bool go = less(x = i, y = n); } -> (go)
+        (int32 j, tensor<fp32, [2]> t) {
             fp32 number = cast(x = j, dtype = string(\"fp32\"));
             int32 next = add(x = j, y = int32(1));
             tensor<fp32, [2]> more = add(x = t, y = number);
         } -> (next, more);
-    };
 } -> (count, sum);";
 
 #[test]
@@ -59,13 +58,12 @@ fn a_condition_may_be_a_vector_of_one() {
 fn a_loop_grows_what_it_carries() {
     let mut executable = compile(
         "(int32 n, tensor<fp32, [1, 2]> x) {
-            int32 c, tensor<fp32, [?, 2]> y = while_loop(loop_vars = (n, x)) {
-                more(int32 i, tensor<fp32, [?, 2]> s) { bool go = greater(x = i, y = int32(0)); } -> (go);
-                turn(int32 j, tensor<fp32, [?, 2]> t) {
+            int32 c, tensor<fp32, [?, 2]> y = while_loop(loop_vars = (n, x))
+                (int32 i, tensor<fp32, [?, 2]> s) { bool go = greater(x = i, y = int32(0)); } -> (go)
+                (int32 j, tensor<fp32, [?, 2]> t) {
                     int32 next = sub(x = j, y = int32(1));
                     tensor<fp32, [?, 2]> longer = concat(values = (t, x), axis = int32(0), interleave = bool(false));
                 } -> (next, longer);
-            };
         } -> (y);",
     );
     let x = Tensor::new([1, 2], &[1.0_f32, 2.0]).unwrap();
@@ -76,14 +74,13 @@ fn a_loop_grows_what_it_carries() {
 #[test]
 fn a_choice_with_a_state_in_it() {
     let body = "(bool p, tensor<fp32, [2]> x, state<tensor<fp32, [2]>> total) {
-        tensor<fp32, [2]> y = cond(pred = p) {
-            yes() {
+        tensor<fp32, [2]> y = cond(pred = p)
+            () {
                 tensor<fp32, [2]> old = read_state(input = total);
                 tensor<fp32, [2]> sum = add(x = old, y = x);
                 tensor<fp32, [2]> new = coreml_update_state(state = total, value = sum);
-            } -> (new);
-            no() {} -> (x);
-        };
+            } -> (new)
+            () {} -> (x);
     } -> (y);";
     let backend = CpuBackend::with_threads(1).unwrap();
     let states = States::new();
@@ -173,10 +170,9 @@ const FLEXIBLE: &str = "(tensor<fp32, [?, 2, ?]> x) {
     tensor<int32, [2]> wanted = concat(values = (first, tensor<int32, [1]>([-1])), axis = int32(0), interleave = bool(false));
     tensor<fp32, [?, ?]> flat = reshape(x = x, shape = wanted);
     bool big = greater(x = batch, y = int32(1));
-    tensor<fp32, [?, ?]> y = cond(pred = big) {
-        yes() { tensor<fp32, [?, ?]> a = relu(x = flat); } -> (a);
-        no() { tensor<fp32, [?, ?]> b = square(x = flat); } -> (b);
-    };
+    tensor<fp32, [?, ?]> y = cond(pred = big)
+        () { tensor<fp32, [?, ?]> a = relu(x = flat); } -> (a)
+        () { tensor<fp32, [?, ?]> b = square(x = flat); } -> (b);
 } -> (y, dims);";
 
 #[test]

@@ -47,6 +47,9 @@ pub(crate) fn open(path: &Path) -> Result<Package> {
     let [model]: [Compiled; 1] = serde_json::from_slice(bytes)
         .map_err(|error| fault(format!("this is no description of a compiled model: {error}")))?;
     let version = model.specification_version;
+    if version < 1 {
+        return Err(fault(format!("`specificationVersion` is {version}; versions count from 1")));
+    }
     let description = model.description().map_err(fault)?;
     Ok(Package::from_text(text, Weights::folder(path, Path::new("")), description, version))
 }
@@ -106,7 +109,7 @@ struct Compiled {
     default_function: Option<String>,
     #[serde(rename = "shortDescription", default)]
     description: String,
-    #[serde(rename = "versionString", default)]
+    #[serde(default)]
     version: String,
     #[serde(default)]
     author: String,

@@ -17,7 +17,7 @@ use std::path::Path;
 /// What `coremlc` writes beside the program: its keys and spellings, after `FeatureType::toDictionary` of coremltools.
 const METADATA: &str = r#"[{
     "metadataOutputVersion": "3.0", "storagePrecision": "Float16", "specificationVersion": 7,
-    "shortDescription": "Two layers.", "author": "Ada", "license": "MIT", "versionString": "1.2",
+    "shortDescription": "Two layers.", "author": "Ada", "license": "MIT", "version": "1.2",
     "inputSchema": [
         {"name": "x", "type": "MultiArray", "dataType": "Float16", "shape": "[1, 4]", "isOptional": "0",
          "hasShapeFlexibility": "0", "shortDescription": "four numbers", "formattedType": "MultiArray (Float16 1 × 4)"}
@@ -53,6 +53,7 @@ fn a_compiled_model_is_read_and_becomes_a_package() {
     assert_eq!(package.specification_version(), 7);
     assert_eq!(package.function_names().unwrap(), ["main"]);
     assert_eq!(package.description.metadata.author, "Ada");
+    assert_eq!(package.description.metadata.version, "1.2");
     assert_eq!(package.description.metadata.user_defined["run"], "17");
     assert_eq!(package.description.functions[0].inputs, original.description.functions[0].inputs);
     let same = |package: &Package| {
@@ -131,6 +132,9 @@ fn descriptions_that_are_none() {
     assert!(
         Package::open(folder.path()).unwrap_err().to_string().contains("no description of a compiled model")
     );
+    fs::write(folder.path().join("metadata.json"), r#"[{"specificationVersion": 0}]"#).unwrap();
+    let error = Package::open(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("`specificationVersion` is 0; versions count from 1"), "{error}");
     fs::write(folder.path().join("metadata.json"), METADATA).unwrap();
     assert!(matches!(Package::open(folder.path()).unwrap().program(), Err(Error::Text { .. })));
 }

@@ -40,13 +40,12 @@ fn floats(shape: &[usize]) -> Constant {
 
 const LOOP: &str = "(tensor<fp16, [4]> x) {
     int32 zero = const()[val = int32(0)];
-    int32 count, tensor<fp16, [4]> y = while_loop(loop_vars = (zero, x)) {
-        more(int32 i, tensor<fp16, [4]> s) { bool go = less(x = i, y = int32(3)); } -> (go);
-        turn(int32 j, tensor<fp16, [4]> t) {
+    int32 count, tensor<fp16, [4]> y = while_loop(loop_vars = (zero, x))
+        (int32 i, tensor<fp16, [4]> s) { bool go = less(x = i, y = int32(3)); } -> (go)
+        (int32 j, tensor<fp16, [4]> t) {
             int32 next = add(x = j, y = int32(1));
             tensor<fp16, [4]> more = add(x = t, y = t);
         } -> (next, more);
-    };
 } -> (y);";
 
 /// A program with the op of this name (`gelu` by its modes, as the census has it) and as little else as it needs.

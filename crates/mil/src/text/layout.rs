@@ -1,6 +1,7 @@
 //! What a printed function looks like before it is text: the order of its statements and every value's name.
 
 use crate::{Arg, Block, Def, Family, Function, Operation, Program, Value, ValueId, Verified};
+use smallvec::SmallVec;
 use std::collections::{HashMap, HashSet};
 
 /// A statement.
@@ -81,6 +82,14 @@ fn is_constant(function: &Function, id: ValueId) -> bool {
 /// statements of their own.
 pub(super) fn in_place(operation: &Operation) -> bool {
     operation.op.family == Family::Constexpr
+}
+
+/// The operation's parameters in the order in which coremlc writes them: by name.
+pub(super) fn by_name(operation: &Operation) -> impl Iterator<Item = usize> {
+    let params = operation.op.params;
+    let mut order: SmallVec<[usize; 16]> = (0..params.len().min(operation.args.len())).collect();
+    order.sort_unstable_by_key(|&at| params[at].name);
+    order.into_iter()
 }
 
 /// Every value that an operation or one in its blocks uses, and whether it is written in place if it is a constant.
@@ -292,8 +301,8 @@ impl Numbers {
         if !in_place(operation) {
             return;
         }
-        for (at, arg) in operation.args.iter().enumerate() {
-            for &id in arg.values().iter().filter(|&&id| is_constant(function, id)) {
+        for at in by_name(operation) {
+            for &id in operation.args[at].values().iter().filter(|&&id| is_constant(function, id)) {
                 let value = Value { name: None, ..function.value(id).clone() };
                 let key = (operation.outputs.first().copied(), at);
                 self.in_place.insert(key, result.add_value(value));

@@ -19,7 +19,7 @@
 //! coremlc writes for the program's opset. Constants become `const()` statements before the first statement that
 //! uses them; every argument is a name, because that is all that the engine's compiler accepts. Only `constexpr_…`
 //! operations have their constants in place, as coremlc writes them: among the arguments, or, in the generation of ios16,
-//! as attributes (`constexpr_affine_dequantize()[axis = int32(0), …]`). Floats are written in hexadecimal, so that no bit
+//! as attributes (`constexpr_affine_dequantize()[axis = int32(0), …]`). Arguments and attributes are sorted by name, as coremlc's are. Floats are written in hexadecimal, so that no bit
 //! is lost. Function inputs and outputs keep their names; other names are made valid and unique (`relu`, `relu_1`, …),
 //! and values without a name get one from their op (`relu_0`) or from where they are used (`y_strides`). A program without `buildInfo` prints with [`DEFAULT_BUILD_INFO`], which some compilers
 //! insist on. Constants that nothing uses are left out. The same program always gives the same text.
@@ -34,9 +34,10 @@
 //! state update, `write_state(input = s, data = x)`, a statement without outputs that becomes `coreml_update_state`.
 //! Not accepted, with an error that says so: argument literals without a type (`axis = -1`).
 //!
-//! **Blocks** stand in braces after the operation, each with a name that means nothing, inputs, statements and outputs:
-//! `… = cond(pred = p)[name = …] { block0() { … } -> (a); block1() { … } -> (b); };`. This spelling is ours: how Apple's
-//! compiler spells nested blocks is not known from public sources. A dimension that is not known is `?`.
+//! **Blocks** follow their operation, each with its inputs, statements and outputs:
+//! `… = cond(pred = p)[name = …] () { … } -> (a) () { … } -> (b);`. So Core ML's loader reads them, as the author of the crate
+//! `mlmodelc-export` (MIT OR Apache-2.0) found on macOS; no text of Apple's own compiler with blocks is public. Whether attributes stand
+//! before the blocks, as printed here, or after them, is not known: both are read. A dimension that is not known is `?`.
 //!
 //! **Weights** can live beside the text in a blob file ([`blob`]): with a [`WeightSink`], constants of ten elements and
 //! more go there, and the text holds `BLOBFILE(path, offset)`; with a [`WeightSource`] they are found again, without

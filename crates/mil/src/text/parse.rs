@@ -207,19 +207,18 @@ impl<'r, 's> FunctionParser<'r, 's> {
         Ok(outputs)
     }
 
-    /// The blocks after an operation: `{ NAME(inputs) { statements } -> (outputs); … }`.
+    /// The blocks after an operation: `(inputs) { statements } -> (outputs)`, one after the other.
     fn blocks(&mut self, op: Op) -> Parsed<Vec<Block>> {
         let mut blocks = Vec::new();
         if op.effect.blocks() == 0 {
             return Ok(blocks);
         }
         let at = self.reader.at;
-        self.reader.mark_or('{', "`{`, the operation's blocks")?;
         if self.depth == MAX_DEPTH {
             return fault(at, format!("blocks are nested more than {MAX_DEPTH} deep"));
         }
         self.depth += 1;
-        while !self.reader.skip('}')? {
+        for _ in 0..op.effect.blocks() {
             blocks.push(self.block()?);
         }
         self.depth -= 1;
@@ -227,7 +226,9 @@ impl<'r, 's> FunctionParser<'r, 's> {
     }
 
     fn block(&mut self) -> Parsed<Block> {
-        self.reader.name("a block's name or `}`")?;
+        if self.reader.token != Token::Mark('(') {
+            return self.reader.expected("`(inputs) { … } -> (outputs)`, a block of the operation");
+        }
         let outside_ops = std::mem::take(&mut self.function.body.ops);
         let outside = self.defined.len();
         let inputs = self.inputs()?;
@@ -236,7 +237,6 @@ impl<'r, 's> FunctionParser<'r, 's> {
             self.statement()?;
         }
         let outputs = self.outputs()?;
-        self.reader.mark(';')?;
         for name in self.defined.drain(outside..) {
             self.names.remove(name);
         }
@@ -364,13 +364,18 @@ impl<'r, 's> FunctionParser<'r, 's> {
             Arguments { args: smallvec![Arg::None; op.params.len()], places: SmallVec::new() };
         arguments.places.resize(op.params.len(), at);
         self.arguments(op, &mut arguments)?;
-        let name = self.attributes(|parser, name, at| {
-            let id = parser.reader.constant().map(|constant| parser.unnamed(constant))?;
-            parser.set(op, &mut arguments, name, at, Arg::One(id))
-        })?;
+        let mut attributes = |parser: &mut Self| {
+            parser.attributes(|parser, name, at| {
+                let id = parser.reader.constant().map(|constant| parser.unnamed(constant))?;
+                parser.set(op, &mut arguments, name, at, Arg::One(id))
+            })
+        };
+        let before = attributes(self)?;
+        let blocks = self.blocks(op)?;
+        let name = if blocks.is_empty() { before } else { attributes(self)?.or(before) };
         let mut operation = Operation::new(op, arguments.args);
         operation.name = name.filter(|name| outputs.first().is_none_or(|output| output.name != name));
-        operation.blocks = self.blocks(op)?;
+        operation.blocks = blocks;
         self.push(at, operation, &arguments.places, outputs)
     }
 

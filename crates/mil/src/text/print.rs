@@ -1,7 +1,7 @@
 //! Writes programs as text.
 
 use super::blob::{self, WeightLocation, WeightSink};
-use super::layout::{Layout, Statement, in_place};
+use super::layout::{Layout, Statement, by_name, in_place};
 use super::literal::{self, HALF, SINGLE};
 use super::{DEFAULT_BUILD_INFO, Dialect, PrintError};
 use crate::ops::constexpr;
@@ -122,43 +122,49 @@ impl Printer<'_, '_> {
         let _ = write!(self.line, " = {}(", operation.op.name);
         let attributes = constexpr::in_attributes(operation.op, function.opset);
         if !attributes {
-            self.arguments(function, layout, operation)?;
+            self.arguments(function, layout, operation, "", |_| true)?;
         }
-        self.line.push_str(")[name = ");
+        self.line.push_str(")[");
+        // Attributes are sorted, and the name is one of them.
+        if attributes {
+            self.arguments(function, layout, operation, "", |param| param < "name")?;
+            if !self.line.ends_with('[') {
+                self.line.push_str(", ");
+            }
+        }
+        self.line.push_str("name = ");
         let name = operation.outputs.first().map_or_else(String::new, |&id| layout.name(id));
         self.string(operation.name.as_ref().unwrap_or(&name));
         if attributes {
-            self.line.push_str(", ");
-            self.arguments(function, layout, operation)?;
+            self.arguments(function, layout, operation, ", ", |param| param > "name")?;
         }
         self.line.push(']');
         // Depth is bounded in verified programs; of others the inner blocks are left out.
-        if !operation.blocks.is_empty() && depth < MAX_DEPTH {
-            self.line.push_str(" {\n");
-            for (index, block) in operation.blocks.iter().enumerate() {
-                self.block(function, layout, block, index, depth)?;
+        if depth < MAX_DEPTH {
+            for block in &operation.blocks {
+                self.block(function, layout, block, depth)?;
             }
-            self.indent(2 * depth);
-            self.line.push('}');
         }
         self.line.push_str(";\n");
         Ok(())
     }
 
-    /// The arguments that are given: names; constants in place where the op has them so.
+    /// The arguments that are given and `wanted`, sorted, after `separator`: names; constants in place where the op has them so.
     fn arguments(
         &mut self,
         function: &Function,
         layout: &Layout,
         operation: &Operation,
+        mut separator: &'static str,
+        wanted: impl Fn(&str) -> bool,
     ) -> Result<(), PrintError> {
-        let mut first = true;
-        for (param, arg) in operation.op.params.iter().zip(&operation.args) {
-            if matches!(arg, Arg::None) {
+        for at in by_name(operation) {
+            let (param, arg) = (operation.op.params[at].name, &operation.args[at]);
+            if matches!(arg, Arg::None) || !wanted(param) {
                 continue;
             }
-            let comma = if std::mem::take(&mut first) { "" } else { ", " };
-            let _ = write!(self.line, "{comma}{} = ", param.name);
+            let _ = write!(self.line, "{separator}{param} = ");
+            separator = ", ";
             let constant = |id: ValueId| match function.values.get(id.index())?.def {
                 Def::Const(ref constant) if in_place(operation) => Some(constant),
                 _ => None,
@@ -183,11 +189,11 @@ impl Printer<'_, '_> {
         function: &Function,
         layout: &Layout,
         block: &Block,
-        index: usize,
         depth: usize,
     ) -> Result<(), PrintError> {
+        self.line.push('\n');
         self.indent(2 * depth + 1);
-        let _ = write!(self.line, "block{index}(");
+        self.line.push('(');
         self.typed_names(function, layout, &block.inputs);
         self.line.push_str(") {\n");
         for operation in &block.ops {
@@ -196,7 +202,7 @@ impl Printer<'_, '_> {
         self.indent(2 * depth + 1);
         self.line.push_str("} -> (");
         self.names(layout, &block.outputs);
-        self.line.push_str(");\n");
+        self.line.push(')');
         Ok(())
     }
 

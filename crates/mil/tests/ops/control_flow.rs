@@ -192,7 +192,7 @@ fn depth_is_bounded() {
     let faults = verify(Program::single(nested(MAX_DEPTH + 1))).unwrap_err();
     assert!(faults[0].to_string().contains("nested more than 32 deep"), "{}", faults[0]);
     let head = "program(1.0)\n{ func main<ios15>(tensor<bool, []> p) {\n";
-    let deep = "tensor<bool, []> y = cond(pred = p) { b() {\n".repeat(100_000);
+    let deep = "tensor<bool, []> y = cond(pred = p) () {\n".repeat(100_000);
     let error = format!("{head}{deep}").parse::<Program>().unwrap_err().to_string();
     assert!(error.contains("nested more than 32 deep"), "{error}");
 }
@@ -201,10 +201,9 @@ fn depth_is_bounded() {
 fn names_of_a_block_are_free_after_it() {
     let text = "program(1.0)
 { func main<ios15>(tensor<bool, []> p, tensor<fp32, [2]> x) {
-    tensor<fp32, [2]> y = cond(pred = p)[name = tensor<string, []>(\"choice\")] {
-        yes() { tensor<fp32, [2]> a = relu(x = x); } -> (a);
-        no() { tensor<fp32, [2]> a = tanh(x = x); } -> (a);
-    };
+    tensor<fp32, [2]> y = cond(pred = p)[name = tensor<string, []>(\"choice\")]
+        () { tensor<fp32, [2]> a = relu(x = x); } -> (a)
+        () { tensor<fp32, [2]> a = tanh(x = x); } -> (a);
     tensor<fp32, [2]> a = abs(x = y);
 } -> (a); }";
     let program: Program = text.parse().unwrap();
