@@ -66,6 +66,9 @@ array = message((5, message((1, b"\2"), (2, 65568))))
 feature = [message((1, name), (2, b"a feature"), (3, array)) for name in (b"x", b"y")]
 described = message((1, feature[0]), (10, feature[1]), (100, message((1, b"a relu"), (100, message((1, b"run"), (2, b"17"))))))
 (corpus / "described").write_bytes(b"\2" + relu + b"\xff" + message((1, 6), (2, described)))
+number = lambda value: value.to_bytes(8, "little")
+compiled = number(502) + bytes(20) + number(7) + b"generic" + number(6) + bytes(24) + number(len(described)) + described
+(corpus / "in_pipeline").write_bytes(b"\3" + relu + b"\xff" + compiled + number(502) + bytes(8))
 for text in pathlib.Path("crates/mil/tests/text/in").glob("*.mil"):
     (corpus / text.stem).write_bytes(b"\2" + text.read_bytes() + b"\xff")
 

@@ -1,5 +1,5 @@
-//! Any bytes as the files that stand beside a program: the manifest of a package, the `metadata.json` of a compiled model with its
-//! MIL text, MIL text with its description. Opening them never panics and leaves the folder as it was, and what is a model is
+//! Any bytes as the files that stand beside a program: the manifest of a package, the `metadata.json` or `coremldata.bin` of a compiled
+//! model with its MIL text, MIL text with its description. Opening them never panics and leaves the folder as it was, and what is a model is
 //! the same model when it is written and read again.
 //!
 //! `cargo +nightly fuzz run mlpackage_folder fuzz/corpus/mlpackage_folder -- -rss_limit_mb=2048`, after `fuzz/seed.sh`.
@@ -20,7 +20,13 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     let memory = Path::new("/dev/shm");
     let parent = if memory.is_dir() { memory.into() } else { std::env::temp_dir() };
     let folder = parent.join(format!("anemone-fuzz-{}", std::process::id()));
-    for name in ["package.mlpackage/Data/com.apple.CoreML", "compiled.mlmodelc", "text", "again"] {
+    for name in [
+        "package.mlpackage/Data/com.apple.CoreML",
+        "compiled.mlmodelc",
+        "in_pipeline.mlmodelc",
+        "text",
+        "again",
+    ] {
         fs::create_dir_all(folder.join(name)).expect("a folder can be made");
     }
     let program = verify(mil::text::parse(PROGRAM).expect("a program")).expect("a right one");
@@ -66,16 +72,20 @@ fuzz_target!(|bytes: &[u8]| {
     // No text has the byte 0xff: what comes before the first is the program, what comes after it stands beside.
     let end = content.iter().position(|&byte| byte == 0xff).unwrap_or(content.len());
     let (text, beside) = (&content[..end], content.get(end + 1..).unwrap_or(&[]));
-    let path = match kind % 3 {
+    let path = match kind % 4 {
         0 => {
             let package = FOLDER.join("package.mlpackage");
             write(&package.join("Manifest.json"), beside);
             package
         }
-        1 => {
-            let compiled = FOLDER.join("compiled.mlmodelc");
+        kind @ (1 | 3) => {
+            let (folder, name) = match kind {
+                1 => ("compiled.mlmodelc", "metadata.json"),
+                _ => ("in_pipeline.mlmodelc", "coremldata.bin"),
+            };
+            let compiled = FOLDER.join(folder);
             write(&compiled.join("model.mil"), text);
-            write(&compiled.join("metadata.json"), beside);
+            write(&compiled.join(name), beside);
             compiled
         }
         _ => {

@@ -159,6 +159,61 @@ fn compiled_layers_are_declined() {
     assert!(matches!(&error, Error::Kind { kind: "neuralNetwork", .. }), "{error}");
 }
 
+/// `coremldata.bin` with this version and description, as coremlc writes it for one function.
+fn coremldata(version: u8, description: &[u8]) -> Vec<u8> {
+    let number = |value: u64| value.to_le_bytes();
+    let mut bytes = [502_u32.to_le_bytes(), 9_u32.to_le_bytes()].concat();
+    bytes.extend([0; 20]);
+    bytes.extend(number(7));
+    bytes.extend(b"generic");
+    bytes.push(version);
+    bytes.extend([0; 31]);
+    bytes.extend(number(description.len() as u64));
+    bytes.extend(description);
+    bytes.extend(number(502));
+    bytes.extend(number(0));
+    bytes
+}
+
+#[test]
+fn models_of_a_compiled_pipeline_have_no_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model0");
+    compile("perceptron", &model, METADATA);
+    let with_json = Package::open(&model).unwrap().description;
+    let Error::Kind { kind: "pipeline", message, .. } = Package::open(folder.path()).unwrap_err() else {
+        panic!("a pipeline")
+    };
+    assert!(message.contains("open one of its models") && message.ends_with("model0"), "{message}");
+
+    fs::remove_file(model.join("metadata.json")).unwrap();
+    assert!(Package::open(&model).unwrap_err().to_string().contains("metadata.json"));
+    // The same features, without metadata: in tag 1 of `ModelDescription` the inputs, in 10 the outputs.
+    let described = b"\x0a\x1d\x0a\x01x\x12\x0cfour numbers\x1a\x0a\x2a\x08\x0a\x02\x01\x04\x10\x90\x80\x04";
+    let described = [&described[..], b"\x52\x0b\x0a\x01y\x1a\x06\x2a\x04\x10\x90\x80\x04"].concat();
+    let bytes = coremldata(7, &described);
+    fs::write(model.join("coremldata.bin"), &bytes).unwrap();
+    let package = Package::open(&model).unwrap();
+    assert_eq!(package.specification_version(), 7);
+    assert_eq!(package.description.functions, with_json.functions);
+    assert_eq!(package.program().unwrap().functions.len(), 1);
+
+    // Whatever the bytes, an error or, if there is JSON, that.
+    let cut = (0..bytes.len() - 16).map(|end| bytes[..end].to_vec());
+    let other_kind = [&b"\xca\x00"[..], &bytes[2..]].concat();
+    for bytes in cut.chain([other_kind, coremldata(0, &described)]) {
+        fs::write(model.join("coremldata.bin"), &bytes).unwrap();
+        let error = Package::open(&model).unwrap_err().to_string();
+        assert!(error.contains("its layout is not known"), "{error}");
+        fs::write(model.join("metadata.json"), METADATA).unwrap();
+        assert_eq!(Package::open(&model).unwrap().description, with_json);
+        fs::remove_file(model.join("metadata.json")).unwrap();
+    }
+    fs::write(model.join("coremldata.bin"), coremldata(7, b"\x0a\x7f")).unwrap();
+    let error = Package::open(&model).unwrap_err().to_string();
+    assert!(error.contains("coremldata.bin: field 1 tells of 127 bytes"), "{error}");
+}
+
 #[test]
 fn bare_model_files() {
     let folder = tempfile::tempdir().unwrap();

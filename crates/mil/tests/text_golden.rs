@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use mil::text::{Dialect, canonical, parse, print};
-use mil::verify;
+use mil::{Opset, Program, verify};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
@@ -49,4 +49,17 @@ fn the_default_dialect_follows_the_opset() {
         assert_eq!(program.to_string().starts_with("program(1.3)"), bare, "{}", input.display());
         assert_eq!(program.to_string().parse(), Ok(parse(&program.to_string()).unwrap()));
     }
+}
+
+#[test]
+fn ios26_has_another_name_in_text() {
+    let program = |opset| -> Program {
+        format!("program(1.3)\n{{ func main<{opset}>(tensor<int8, [1, 4]> x) {{}} -> (x); }}")
+            .parse()
+            .unwrap()
+    };
+    assert_eq!(program("ios26"), program("ios19"));
+    assert_eq!(program("ios26").functions[0].opset, Opset::Ios26);
+    let text = program("ios26").to_string();
+    assert!(text.contains("func main<ios19>(tensor<int8, [1, 4]> x)"), "{text}");
 }

@@ -59,7 +59,7 @@ impl Opset {
     /// Every opset, oldest first.
     pub const ALL: [Opset; 5] = [Opset::Ios15, Opset::Ios16, Opset::Ios17, Opset::Ios18, Opset::Ios26];
 
-    /// The name in the text form: `ios15` … `ios18`, `ios26`.
+    /// The name: `ios15` … `ios18`, `ios26`.
     pub const fn name(self) -> &'static str {
         match self {
             Opset::Ios15 => "ios15",
@@ -70,9 +70,19 @@ impl Opset {
         }
     }
 
-    /// The opset called `name`.
+    /// The name in MIL text: that of [`Opset::name`] but for `ios26`, which is `ios19` there, as iOS 26 was called before its
+    /// release. Source: the programs that libnnc (BSD-3-Clause) gives to Core ML's loader; no text of Apple's own compiler with
+    /// this opset is public.
+    pub const fn text_name(self) -> &'static str {
+        match self {
+            Opset::Ios26 => "ios19",
+            _ => self.name(),
+        }
+    }
+
+    /// The opset called `name`, in text or elsewhere.
     pub fn from_name(name: &str) -> Option<Opset> {
-        Opset::ALL.into_iter().find(|opset| opset.name() == name)
+        Opset::ALL.into_iter().find(|opset| opset.name() == name || opset.text_name() == name)
     }
 }
 

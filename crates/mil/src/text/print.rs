@@ -94,7 +94,7 @@ impl Printer<'_, '_> {
 
     fn function(&mut self, function: &Function) -> Result<(), PrintError> {
         let layout = Layout::new(function);
-        let _ = write!(self.line, "    func {}<{}>(", function.name, function.opset);
+        let _ = write!(self.line, "    func {}<{}>(", function.name, function.opset.text_name());
         self.typed_names(function, &layout, &function.inputs);
         self.line.push_str(") {\n");
         for &statement in &layout.statements {

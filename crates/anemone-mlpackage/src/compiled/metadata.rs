@@ -1,99 +1,27 @@
-//! Compiled models (`.mlmodelc`): MIL text, weights, and a description in JSON.
+//! `metadata.json` of compiled models: the description, told in strings (`"shape": "[1, 3]"`).
 //!
-//! `coremlc` turns a package into a folder with `model.mil`, `weights/` and `metadata.json`. The description is told in
-//! strings there (`"shape": "[1, 3]"`); their spelling is that of `FeatureType::toDictionary` in coremltools (BSD-3-Clause),
-//! which `coremlc` shares. Reading only: Apple alone makes these, the other half (`coremldata.bin`) is not documented.
+//! The spelling of features is that of `FeatureType::toDictionary` in coremltools (BSD-3-Clause), which `coremlc` shares; the other keys are
+//! those of published compiled models. What stands in for an optional input that is left out is not told.
 
 use crate::description::{
     ArrayDataType, ArrayFeature, ArrayFlexibility, ColorSpace, Description, Feature, FeatureType,
     FunctionDescription, ImageFeature, ImageFlexibility, KeyType, Metadata, SequenceFeature, SizeRange,
 };
-use crate::error::{Error, Result};
-use crate::package::Package;
-use crate::program::version_for;
-use crate::weights::Weights;
-use crate::{map, model, save};
-use mil::Program;
+use crate::proto::wire::{Fault, Read};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::path::Path;
 
-const TEXT: &str = "model.mil";
-const METADATA: &str = "metadata.json";
-/// Files of the layer format, which has no text.
-const LAYERS: [&str; 2] = ["model.espresso.net", "neural_network_optionals"];
-/// Far more than any description takes: bounds what a damaged model can ask for.
-const MAX_BYTES: usize = 64 << 20;
+type Told<T> = std::result::Result<T, String>;
 
-/// Opens a folder that is no `.mlpackage`.
-pub(crate) fn open(path: &Path) -> Result<Package> {
-    let text = path.join(TEXT);
-    if !text.is_file() {
-        if LAYERS.iter().any(|name| path.join(name).exists()) {
-            let message = "this is a compiled neural network in the layer format that came before MIL, which is not \
-                           supported; convert the original model again with a deployment target of iOS 15 or later";
-            return Err(Error::Kind { path: path.into(), kind: "neuralNetwork", message: message.into() });
-        }
-        let message = "this folder is no model: a .mlpackage has a Manifest.json, a .mlmodelc of an ML Program a model.mil";
-        return Err(Error::NotAModel { path: path.into(), message: message.into() });
-    }
-    let metadata = path.join(METADATA);
-    let bytes = map::map(&metadata)?;
-    let bytes = (*bytes).as_ref();
-    let fault = |message: String| Error::Model { path: metadata.clone(), place: String::new(), message };
-    if bytes.len() > MAX_BYTES {
-        return Err(fault(format!("it has {} bytes; a description has a few thousand", bytes.len())));
-    }
+/// Reads the specification version and the description.
+pub(super) fn read(bytes: &[u8]) -> Read<(i32, Description)> {
     let [model]: [Compiled; 1] = serde_json::from_slice(bytes)
-        .map_err(|error| fault(format!("this is no description of a compiled model: {error}")))?;
+        .map_err(|error| Fault::new(format!("this is no description of a compiled model: {error}")))?;
     let version = model.specification_version;
     if version < 1 {
-        return Err(fault(format!("`specificationVersion` is {version}; versions count from 1")));
+        return Err(Fault::new(format!("`specificationVersion` is {version}; versions count from 1")));
     }
-    let description = model.description().map_err(fault)?;
-    Ok(Package::from_text(text, Weights::folder(path, Path::new("")), description, version))
-}
-
-/// Opens MIL text: described by the file beside it if there is one, else by what it says itself.
-pub(crate) fn open_text(path: &Path) -> Result<Package> {
-    let root = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let weights = Weights::folder(root, Path::new(""));
-    let program = program(path, &weights)?;
-    let beside = path.with_extension(DESCRIPTION);
-    let (version, description) = if beside.is_file() {
-        let bytes = map::map(&beside)?;
-        let (version, description) = model::read_top((*bytes).as_ref(), &beside)?;
-        save::check_description(&save::Model {
-            version,
-            description: &description,
-            program: &program,
-            new: false,
-        })
-        .map_err(|error| Error::Beside {
-            path: beside.clone(),
-            text: path.into(),
-            message: error.to_string(),
-        })?;
-        (version, description)
-    } else {
-        let description = Description::of(&program)?;
-        (version_for(&program, &description), description)
-    };
-    Ok(Package::from_text(path.into(), weights, description, version))
-}
-
-/// What takes the place of `mil` in the name of the file with the description of MIL text.
-pub(crate) const DESCRIPTION: &str = "description.pb";
-
-/// Reads the program of a compiled model.
-pub(crate) fn program(path: &Path, weights: &Weights) -> Result<Program> {
-    let bytes = map::map(path)?;
-    let text = std::str::from_utf8((*bytes).as_ref()).map_err(|_| Error::Model {
-        path: path.into(),
-        place: String::new(),
-        message: "this is no text: it is not UTF-8".into(),
-    })?;
-    mil::text::parse_with_weights(text, weights).map_err(|source| Error::Text { path: path.into(), source })
+    Ok((version, model.description().map_err(Fault::new)?))
 }
 
 /// `metadata.json`. It says more (histograms, availability), all of which follows from the program.
@@ -151,8 +79,6 @@ struct Schema {
     #[serde(flatten)]
     rest: BTreeMap<String, serde_json::Value>,
 }
-
-type Told<T> = std::result::Result<T, String>;
 
 impl Compiled {
     fn description(self) -> Told<Description> {
