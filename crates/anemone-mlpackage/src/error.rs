@@ -138,6 +138,18 @@ impl Error {
         }
     }
 
+    /// For a description that could be written, but not read again.
+    pub(crate) fn unreadable(fault: Fault) -> Error {
+        let fault = fault.within("description");
+        let place = fault.place();
+        match fault.problem {
+            Problem::Invalid(message) => Error::unwritable(place, message),
+            Problem::Unknown { message, field } => {
+                Error::unwritable(place, format!("{message} has no field {field}"))
+            }
+        }
+    }
+
     pub(crate) fn unwritable(place: impl Into<String>, message: impl Into<String>) -> Error {
         Error::Unwritable { place: place.into(), message: message.into() }
     }

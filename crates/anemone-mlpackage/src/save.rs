@@ -1,6 +1,6 @@
 //! Writes packages: complete, or not at all.
 
-use crate::description::{Description, Feature, FeatureType, FunctionDescription};
+use crate::description::{self, Description, Feature, FeatureType, FunctionDescription};
 use crate::error::{Error, Result};
 use crate::manifest::{self, Manifest, inside};
 use crate::package::WriteOptions;
@@ -82,8 +82,18 @@ fn check_target(target: &Path, options: WriteOptions) -> Result<()> {
     Err(Error::Exists { path: target.into(), advice })
 }
 
-/// Checks that description and program speak of the same functions, inputs, outputs and states.
+/// Checks that description and program speak of the same functions, inputs, outputs and states, and that a file can hold the description.
 pub(crate) fn check_description(model: &Model<'_>) -> Result<()> {
+    check_functions(model)?;
+    let reread = description::reread(model.description).map_err(Error::unreadable)?;
+    if reread == *model.description {
+        return Ok(());
+    }
+    let message = "a model file cannot hold all of it, such as a range beyond 2^63 or a default function without a name";
+    Err(Error::unwritable("description", message))
+}
+
+fn check_functions(model: &Model<'_>) -> Result<()> {
     let mut described: HashMap<&str, &FunctionDescription> = HashMap::new();
     for function in &model.description.functions {
         described.insert(&function.name, function);

@@ -120,6 +120,10 @@ fn descriptions_that_are_none() {
         ),
         (r#"{"name": "a", "type": "Image", "colorspace": "CMYK"}"#, "color space `CMYK`"),
         (r#"{"type": "Image"}"#, "missing field `name`"),
+        (
+            r#"{"name": "a", "type": "String"}, {"name": "a", "type": "Int64"}"#,
+            "two inputs are described under the name `a`",
+        ),
     ] {
         let error = features(feature).unwrap_err();
         assert!(error.contains(expected), "expected `{expected}` in: {error}");

@@ -4,7 +4,7 @@
 
 mod common;
 
-use anemone_mlpackage::{ArrayFlexibility, Error, Feature, FeatureType, Package, WriteOptions};
+use anemone_mlpackage::{ArrayFlexibility, DefaultValue, Error, Feature, FeatureType, Package, WriteOptions};
 use common::{files, open, verified};
 use half::f16;
 use mil::text::BlobFile;
@@ -218,6 +218,15 @@ fn descriptions_that_do_not_fit_the_program() {
     let mut package = fresh();
     package.description.functions[0].name = "other".into();
     unwritable(&package, "function `main`: it is not in the description");
+    let mut package = fresh();
+    package.description.default_function = Some("other".into());
+    unwritable(&package, "description: the default function `other` is not described");
+    let mut package = fresh();
+    package.description.default_function = Some(String::new());
+    unwritable(&package, "a model file cannot hold all of it");
+    let mut package = fresh();
+    array(&mut package, &|array| array.default = Some(DefaultValue::Float(f32::NAN)));
+    assert!(package.to_bytes().is_ok());
     let mut package = fresh();
     package.description.functions[0].inputs.clear();
     unwritable(&package, "the program's input `x` is not in it");

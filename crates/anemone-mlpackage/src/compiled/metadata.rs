@@ -4,7 +4,7 @@
 //! those of published compiled models. What stands in for an optional input that is left out is not told.
 
 use crate::description::{
-    ArrayDataType, ArrayFeature, ArrayFlexibility, ColorSpace, Description, Feature, FeatureType,
+    self, ArrayDataType, ArrayFeature, ArrayFlexibility, ColorSpace, Description, Feature, FeatureType,
     FunctionDescription, ImageFeature, ImageFlexibility, KeyType, Metadata, SequenceFeature, SizeRange,
 };
 use crate::proto::wire::{Fault, Read};
@@ -21,7 +21,9 @@ pub(super) fn read(bytes: &[u8]) -> Read<(i32, Description)> {
     if version < 1 {
         return Err(Fault::new(format!("`specificationVersion` is {version}; versions count from 1")));
     }
-    Ok((version, model.description().map_err(Fault::new)?))
+    // JSON can say what no model can have, such as two inputs of one name.
+    let description = description::reread(&model.description().map_err(Fault::new)?)?;
+    Ok((version, description))
 }
 
 /// `metadata.json`. It says more (histograms, availability), all of which follows from the program.

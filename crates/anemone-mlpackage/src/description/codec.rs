@@ -156,6 +156,13 @@ fn read_metadata(bytes: &[u8]) -> Read<Metadata> {
     })
 }
 
+/// The description as a file has it: written, and read again. A fault when no file can have it.
+pub(crate) fn reread(description: &Description) -> Read<Description> {
+    let mut e = Encoder::default();
+    write(description, &mut e);
+    read(&e.finish())
+}
+
 /// Writes a `ModelDescription`.
 pub(crate) fn write(description: &Description, e: &mut Encoder) {
     use model_description as m;

@@ -228,8 +228,8 @@ impl fmt::Display for SizeRange {
     }
 }
 
-/// What an optional array is filled with.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What an optional array is filled with. Equal to another when it has the same bits, so that no description differs from itself.
+#[derive(Clone, Copy, Debug)]
 pub enum DefaultValue {
     /// An integer.
     Int(i32),
@@ -237,6 +237,17 @@ pub enum DefaultValue {
     Float(f32),
     /// A double.
     Double(f64),
+}
+
+impl PartialEq for DefaultValue {
+    fn eq(&self, other: &DefaultValue) -> bool {
+        match (self, other) {
+            (DefaultValue::Int(a), DefaultValue::Int(b)) => a == b,
+            (DefaultValue::Float(a), DefaultValue::Float(b)) => a.to_bits() == b.to_bits(),
+            (DefaultValue::Double(a), DefaultValue::Double(b)) => a.to_bits() == b.to_bits(),
+            _ => false,
+        }
+    }
 }
 
 /// An image.

@@ -15,7 +15,7 @@ pub use feature::{
     ImageFeature, ImageFlexibility, KeyType, SequenceFeature, ShapeError, SizeRange,
 };
 
-pub(crate) use codec::{read, write};
+pub(crate) use codec::{read, reread, write};
 
 use std::collections::BTreeMap;
 
