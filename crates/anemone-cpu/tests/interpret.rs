@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use anemone_cpu::{CpuBackend, specialize};
+use anemone_passes::{PrecisionOptions, compact, remove_dead, to_fp16};
 use anemone_runtime::{Backend, CompileOptions, Executable, States, Tensor};
 use mil::{Program, Shape, Verified, verify};
 use std::collections::BTreeMap;
@@ -54,37 +55,38 @@ fn a_condition_may_be_a_vector_of_one() {
     assert_eq!(floats(&results[1]).1, [6.0, 7.0]);
 }
 
+const GROWING: &str = "(int32 n, tensor<fp32, [1, 2]> x) {
+    int32 c, tensor<fp32, [?, 2]> y = while_loop(loop_vars = (n, x))
+        (int32 i, tensor<fp32, [?, 2]> s) { bool go = greater(x = i, y = int32(0)); } -> (go)
+        (int32 j, tensor<fp32, [?, 2]> t) {
+            int32 next = sub(x = j, y = int32(1));
+            tensor<fp32, [?, 2]> longer = concat(values = (t, x), axis = int32(0), interleave = bool(false));
+        } -> (next, longer);
+} -> (y);";
+
 #[test]
 fn a_loop_grows_what_it_carries() {
-    let mut executable = compile(
-        "(int32 n, tensor<fp32, [1, 2]> x) {
-            int32 c, tensor<fp32, [?, 2]> y = while_loop(loop_vars = (n, x))
-                (int32 i, tensor<fp32, [?, 2]> s) { bool go = greater(x = i, y = int32(0)); } -> (go)
-                (int32 j, tensor<fp32, [?, 2]> t) {
-                    int32 next = sub(x = j, y = int32(1));
-                    tensor<fp32, [?, 2]> longer = concat(values = (t, x), axis = int32(0), interleave = bool(false));
-                } -> (next, longer);
-        } -> (y);",
-    );
+    let mut executable = compile(GROWING);
     let x = Tensor::new([1, 2], &[1.0_f32, 2.0]).unwrap();
     let results = executable.call(&[&Tensor::scalar(2_i32), &x]).unwrap();
     assert_eq!(floats(&results[0]), (vec![3, 2], [1.0, 2.0].repeat(3)));
 }
 
+const ACCUMULATING: &str = "(bool p, tensor<fp32, [2]> x, state<tensor<fp32, [2]>> total) {
+    tensor<fp32, [2]> y = cond(pred = p)
+        () {
+            tensor<fp32, [2]> old = read_state(input = total);
+            tensor<fp32, [2]> sum = add(x = old, y = x);
+            tensor<fp32, [2]> new = coreml_update_state(state = total, value = sum);
+        } -> (new)
+        () {} -> (x);
+} -> (y);";
+
 #[test]
 fn a_choice_with_a_state_in_it() {
-    let body = "(bool p, tensor<fp32, [2]> x, state<tensor<fp32, [2]>> total) {
-        tensor<fp32, [2]> y = cond(pred = p)
-            () {
-                tensor<fp32, [2]> old = read_state(input = total);
-                tensor<fp32, [2]> sum = add(x = old, y = x);
-                tensor<fp32, [2]> new = coreml_update_state(state = total, value = sum);
-            } -> (new)
-            () {} -> (x);
-    } -> (y);";
     let backend = CpuBackend::with_threads(1).unwrap();
     let states = States::new();
-    let mut executable = backend.compile(&program(body), &CompileOptions::sharing(&states)).unwrap();
+    let mut executable = backend.compile(&program(ACCUMULATING), &CompileOptions::sharing(&states)).unwrap();
     let x = Tensor::new([2], &[1.0_f32, 3.0]).unwrap();
     let [yes, no] = [true, false].map(|p| Tensor::bools([], &[p]).unwrap());
     for (pred, y, total) in
@@ -96,19 +98,19 @@ fn a_choice_with_a_state_in_it() {
     }
 }
 
+const LISTED: &str = "(tensor<fp32, [2]> x, int32 at) {
+    list<tensor<fp32, [2]>, ?> a = make_list(init_length = int32(1), elem_shape = (int32(2)));
+    list<tensor<fp32, [2]>, ?> b = list_write(ls = a, index = at, value = x);
+    int32 length = list_length(ls = b);
+    tensor<fp32, [2]> first = list_read(ls = b, index = int32(0));
+    tensor<fp32, [2, 2]> pair = list_gather(ls = b, indices = tensor<int32, [2]>([2, 0]));
+    list<tensor<fp32, [2]>, ?> c = list_scatter(ls = b, indices = tensor<int32, [2]>([1, 0]), value = pair);
+    tensor<fp32, [2, 2]> swapped = list_gather(ls = c, indices = tensor<int32, [2]>([0, 1]));
+} -> (length, first, pair, swapped);";
+
 #[test]
 fn lists_are_written_and_read() {
-    let mut executable = compile(
-        "(tensor<fp32, [2]> x, int32 at) {
-            list<tensor<fp32, [2]>, ?> a = make_list(init_length = int32(1), elem_shape = (int32(2)));
-            list<tensor<fp32, [2]>, ?> b = list_write(ls = a, index = at, value = x);
-            int32 length = list_length(ls = b);
-            tensor<fp32, [2]> first = list_read(ls = b, index = int32(0));
-            tensor<fp32, [2, 2]> pair = list_gather(ls = b, indices = tensor<int32, [2]>([2, 0]));
-            list<tensor<fp32, [2]>, ?> c = list_scatter(ls = b, indices = tensor<int32, [2]>([1, 0]), value = pair);
-            tensor<fp32, [2, 2]> swapped = list_gather(ls = c, indices = tensor<int32, [2]>([0, 1]));
-        } -> (length, first, pair, swapped);",
-    );
+    let mut executable = compile(LISTED);
     let x = Tensor::new([2], &[5.0_f32, 7.0]).unwrap();
     let results = executable.call(&[&x, &Tensor::scalar(2_i32)]).unwrap();
     assert_eq!(results[0].as_slice::<i32>().unwrap(), &[3]);
@@ -220,4 +222,37 @@ fn flexible_inputs_are_bound_or_interpreted() {
     );
     let error = backend.compile_cpu(&verified, &CompileOptions::default()).err().unwrap().to_string();
     assert!(error.contains("bind its flexible inputs"), "{error}");
+}
+
+/// What is computed here fits `fp16`, so that the results must be the same.
+#[test]
+fn what_is_interpreted_can_be_lowered_to_fp16() {
+    let x2 = Tensor::new([2], &[0.5_f32, -1.0]).unwrap();
+    let [two, five] = [2_i32, 5].map(Tensor::scalar);
+    let yes = Tensor::bools([], &[true]).unwrap();
+    let row = Tensor::new([1, 2], &[1.0_f32, 2.0]).unwrap();
+    let flat = Tensor::new([2, 2, 1], &[1.0_f32, -2.0, 3.0, -4.0]).unwrap();
+    for (body, inputs, in_blocks) in [
+        (COUNTING, vec![&five, &x2], "tensor<fp16, [2]> more = add("),
+        (GROWING, vec![&two, &row], "tensor<fp16, [?, 2]> longer = concat("),
+        (ACCUMULATING, vec![&yes, &x2], "tensor<fp16, [2]> sum = add("),
+        (LISTED, vec![&x2, &two], "list<tensor<fp32, [2]>, ?> b = list_write("),
+        (FLEXIBLE, vec![&flat], "tensor<fp16, [?, ?]> a = relu("),
+    ] {
+        let source = program(body);
+        let lowered = to_fp16(&source.functions[0], &PrecisionOptions::default()).unwrap();
+        // Nothing is lost by renumbering and by leaving out what nothing uses either.
+        let mut smaller = lowered.clone();
+        remove_dead(&mut smaller);
+        let lowered = verify(Program::single(lowered)).unwrap();
+        let smaller = verify(Program::single(compact(&smaller))).unwrap();
+        assert!(lowered.to_string().contains(in_blocks), "{lowered}");
+        let results = [source, lowered, smaller].map(|program| {
+            let backend = CpuBackend::with_threads(1).unwrap();
+            let mut executable = backend.compile(&program, &CompileOptions::default()).unwrap();
+            [(); 2].map(|()| executable.call(&inputs).unwrap())
+        });
+        assert_eq!(results[0], results[1], "{body}");
+        assert_eq!(results[0], results[2], "{body}");
+    }
 }

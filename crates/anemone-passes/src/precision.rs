@@ -4,14 +4,17 @@
 //! update `fp32` weights. Operations that lose too much in `fp16` (sums over many terms, exponentials whose
 //! range is the point) can be kept in `fp32` one by one.
 //!
+//! Blocks of control flow take and give what they did, and compute in `fp16` inside: what a loop carries is rounded by the operations
+//! that make it, not by the loop. Lists keep their element type.
+//!
 //! Compressed weights stay compressed: their scales and tables are rounded, as in programs that coremltools converts to
 //! `fp16`, so that ops which take constants still get some. (A scale below 6e-5 loses digits that way.)
 
 use crate::rewrite::{self, Replacements};
 use half::f16;
 use mil::{
-    Arg, BuildError, Constant, DataType, Def, Effect, Family, Function, FunctionBuilder, OpView, Operation,
-    ValueId,
+    Arg, Block, BuildError, Constant, DataType, Def, Effect, Family, Function, FunctionBuilder, OpView,
+    Operation, Type, ValueId,
 };
 
 /// What stays in `fp32`.
@@ -31,122 +34,183 @@ impl Default for PrecisionOptions<'_> {
 ///
 /// Values are converted once, where first needed in the other precision.
 pub fn to_fp16(function: &Function, options: &PrecisionOptions<'_>) -> Result<Function, BuildError> {
-    function.require_static()?;
+    let mut builder = FunctionBuilder::new(function.name.clone(), function.opset);
     let mut lowering = Lowering {
         source: function,
-        builder: FunctionBuilder::new(function.name.clone(), function.opset),
+        options,
         full: vec![None; function.values.len()],
         half: vec![None; function.values.len()],
+        made: Vec::new(),
     };
     for &input in &function.inputs {
         let name = function.display_name(input);
         let ty = function.tensor(input).clone();
         let state = function.ty(input).is_state();
-        let id = if state { lowering.builder.state(name, ty)? } else { lowering.builder.input(name, ty)? };
+        let id = if state { builder.state(name, ty)? } else { builder.input(name, ty)? };
         lowering.full[input.index()] = Some(id);
     }
     for operation in &function.body.ops {
-        lowering.operation(operation, options)?;
+        lowering.operation(operation, &mut builder)?;
     }
     let mut outputs = Vec::with_capacity(function.body.outputs.len());
     for &output in &function.body.outputs {
-        let value = lowering.full(output)?;
+        let value = lowering.full(output, &mut builder)?;
         if let Some(name) = &function.value(output).name {
-            lowering.builder.name(value, name.clone());
+            builder.name(value, name.clone());
         }
         outputs.push(value);
     }
-    lowering.builder.finish(&outputs)
+    builder.finish(&outputs)
 }
 
 struct Lowering<'a> {
     source: &'a Function,
-    builder: FunctionBuilder,
+    options: &'a PrecisionOptions<'a>,
     /// The value in its original type, once made.
     full: Vec<Option<ValueId>>,
     /// The value in `fp16`, once made.
     half: Vec<Option<ValueId>>,
+    /// What was made, in order: the value, and whether in `fp16`. What a block makes is forgotten at its end.
+    made: Vec<(ValueId, bool)>,
 }
 
 impl Lowering<'_> {
-    fn operation(&mut self, operation: &Operation, options: &PrecisionOptions<'_>) -> Result<(), BuildError> {
+    fn operation(&mut self, operation: &Operation, f: &mut FunctionBuilder) -> Result<(), BuildError> {
         let view = self.source.view(operation);
-        let lower = is_lowerable(&view) && !(options.keep)(&view);
-        let mut op = Vec::with_capacity(operation.args.len());
+        let lower = is_lowerable(&view) && !(self.options.keep)(&view);
+        let mut args = Vec::with_capacity(operation.args.len());
         for (param, arg) in operation.op.params.iter().zip(&operation.args) {
             let (dtypes, _) = param.constraint(self.source.opset);
             let lower = lower && dtypes.contains(DataType::Fp16);
-            op.push(match arg {
+            args.push(match arg {
                 Arg::None => Arg::None,
-                Arg::One(id) => Arg::One(self.operand(*id, lower)?),
+                Arg::One(id) => Arg::One(self.operand(*id, lower, f)?),
                 Arg::Many(ids) => {
-                    Arg::Many(ids.iter().map(|&id| self.operand(id, lower)).collect::<Result<_, _>>()?)
+                    Arg::Many(ids.iter().map(|&id| self.operand(id, lower, f)).collect::<Result<_, _>>()?)
                 }
             });
         }
-        let mut call = self.builder.op(operation.op.name);
-        for (param, arg) in operation.op.params.iter().zip(op) {
+        let blocks: Vec<Block> =
+            operation.blocks.iter().map(|block| self.block(block, f)).collect::<Result<_, _>>()?;
+        let mut call = f.op(operation.op.name);
+        for (param, arg) in operation.op.params.iter().zip(args) {
             call = call.set_arg(param.name, arg);
         }
-        let results = call.many()?;
+        for block in blocks {
+            call = call.block(block);
+        }
+        // For results whose types only running tells.
+        let types: Vec<Type> = operation.outputs.iter().map(|&id| self.declared(id, lower)).collect();
+        let results = call.declared(&types).many()?;
         if view.name() == "constexpr_cast" {
             // In fp16 its result is its source.
             let (source, output) =
-                (view.required("source_val").map(|id| self.full(id)), operation.outputs[0]);
-            self.half[output.index()] = source.ok().transpose()?;
+                (view.required("source_val").map(|id| self.full(id, f)), operation.outputs[0]);
+            if let Some(source) = source.ok().transpose()? {
+                self.set(output, true, source);
+            }
         }
         for (&old, new) in operation.outputs.iter().zip(results) {
             if let Some(name) = &self.source.value(old).name {
-                self.builder.name(new, name.clone());
+                f.name(new, name.clone());
             }
-            let lowered =
-                self.source.dtype(old) == DataType::Fp32 && self.builder.dtype(new) == DataType::Fp16;
-            let table = if lowered { &mut self.half } else { &mut self.full };
-            table[old.index()] = Some(new);
+            let lowered = self.source.dtype(old) == DataType::Fp32 && f.dtype(new) == DataType::Fp16;
+            self.set(old, lowered, new);
         }
         Ok(())
     }
 
-    fn operand(&mut self, id: ValueId, lower: bool) -> Result<ValueId, BuildError> {
-        if lower && self.source.dtype(id) == DataType::Fp32 { self.half(id) } else { self.full(id) }
+    /// The type of a result, as it is if the operation is lowered.
+    fn declared(&self, id: ValueId, lower: bool) -> Type {
+        match self.source.ty(id) {
+            Type::Tensor(ty) if lower && ty.dtype == DataType::Fp32 => ty.with_dtype(DataType::Fp16).into(),
+            ty => ty.clone(),
+        }
+    }
+
+    fn block(&mut self, block: &Block, f: &mut FunctionBuilder) -> Result<Block, BuildError> {
+        let types: Vec<Type> = block.inputs.iter().map(|&id| self.source.ty(id).clone()).collect();
+        let outside = self.made.len();
+        let lowered = f.block(&types, |f, inputs| {
+            for (&old, &new) in block.inputs.iter().zip(inputs) {
+                if let Some(name) = &self.source.value(old).name {
+                    f.name(new, name.clone());
+                }
+                self.set(old, false, new);
+            }
+            for operation in &block.ops {
+                self.operation(operation, f)?;
+            }
+            block.outputs.iter().map(|&id| self.full(id, f)).collect()
+        })?;
+        for (id, half) in self.made.drain(outside..) {
+            // Constants are seen everywhere.
+            if self.source.constant(id).is_none() {
+                let table = if half { &mut self.half } else { &mut self.full };
+                table[id.index()] = None;
+            }
+        }
+        Ok(lowered)
+    }
+
+    fn set(&mut self, id: ValueId, half: bool, value: ValueId) {
+        let table = if half { &mut self.half } else { &mut self.full };
+        table[id.index()] = Some(value);
+        self.made.push((id, half));
+    }
+
+    fn operand(&mut self, id: ValueId, lower: bool, f: &mut FunctionBuilder) -> Result<ValueId, BuildError> {
+        if lower && self.source.dtype(id) == DataType::Fp32 { self.half(id, f) } else { self.full(id, f) }
     }
 
     /// A constant in either precision, under the name of the original.
-    fn constant(&mut self, of: ValueId, constant: Constant) -> ValueId {
-        let id = self.builder.constant(constant);
+    fn constant(&self, of: ValueId, constant: Constant, f: &mut FunctionBuilder) -> ValueId {
+        let id = f.constant(constant);
         if let Some(name) = &self.source.value(of).name {
-            self.builder.name(id, name.clone());
+            f.name(id, name.clone());
         }
         id
     }
 
-    fn full(&mut self, id: ValueId) -> Result<ValueId, BuildError> {
+    /// What stands for the value `of`, in the other precision.
+    fn cast(
+        &self,
+        of: ValueId,
+        value: ValueId,
+        dtype: DataType,
+        f: &mut FunctionBuilder,
+    ) -> Result<ValueId, BuildError> {
+        let ty = self.source.tensor(of).with_dtype(dtype);
+        f.op("cast").arg("x", value).string("dtype", dtype.name()).declared(&[ty.into()]).one()
+    }
+
+    fn full(&mut self, id: ValueId, f: &mut FunctionBuilder) -> Result<ValueId, BuildError> {
         if let Some(value) = self.full[id.index()] {
             return Ok(value);
         }
         let value = match (&self.source.value(id).def, self.half[id.index()]) {
-            (Def::Const(constant), _) => self.constant(id, constant.clone()),
-            (_, Some(half)) => self.builder.cast(half, DataType::Fp32)?,
+            (Def::Const(constant), _) => self.constant(id, constant.clone(), f),
+            (_, Some(half)) => self.cast(id, half, DataType::Fp32, f)?,
             // A verified function defines values before their use, so one of the two exists.
             (_, None) => id,
         };
-        self.full[id.index()] = Some(value);
+        self.set(id, false, value);
         Ok(value)
     }
 
-    fn half(&mut self, id: ValueId) -> Result<ValueId, BuildError> {
+    fn half(&mut self, id: ValueId, f: &mut FunctionBuilder) -> Result<ValueId, BuildError> {
         if let Some(value) = self.half[id.index()] {
             return Ok(value);
         }
         let narrowed = self.source.constant(id).and_then(narrow);
         let value = match narrowed {
-            Some(constant) => self.constant(id, constant),
+            Some(constant) => self.constant(id, constant, f),
             None => {
-                let full = self.full(id)?;
-                self.builder.cast(full, DataType::Fp16)?
+                let full = self.full(id, f)?;
+                self.cast(id, full, DataType::Fp16, f)?
             }
         };
-        self.half[id.index()] = Some(value);
+        self.set(id, true, value);
         Ok(value)
     }
 }
@@ -199,7 +263,15 @@ fn narrow(constant: &Constant) -> Option<Constant> {
 
 /// Whether the operation works on `fp32` data and may work on `fp16` instead.
 fn is_lowerable(view: &OpView<'_>) -> bool {
-    if matches!(view.operation.op.effect, Effect::Read | Effect::Write) || view.name() == "cast" {
+    let tensor = |id: ValueId| matches!(view.function.ty(id), Type::Tensor(_));
+    let lists =
+        view.operands().any(|(_, id)| !tensor(id)) || !view.operation.outputs.iter().all(|&id| tensor(id));
+    let control = !view.operation.blocks.is_empty();
+    if matches!(view.operation.op.effect, Effect::Read | Effect::Write)
+        || view.name() == "cast"
+        || lists
+        || control
+    {
         return false;
     }
     let output = view.operation.outputs.iter().any(|&id| view.function.dtype(id) == DataType::Fp32);

@@ -1,6 +1,6 @@
 //! Small tools that passes share: replacing values, dropping what nothing uses.
 
-use mil::{BuildError, Effect, Function, FunctionBuilder, Operation, Value, ValueId};
+use mil::{Block, BuildError, Effect, Function, FunctionBuilder, Operation, Value, ValueId};
 
 /// Follows replacements: `map[v]` is the value to use for `v` (itself when not replaced).
 pub(crate) struct Replacements {
@@ -56,7 +56,7 @@ pub(crate) fn replaced(mut operation: Operation, replacements: &Replacements) ->
     operation
 }
 
-/// Removes operations whose outputs nothing uses and that write no state.
+/// Removes operations whose outputs nothing uses and that write no state. What blocks hold stays.
 pub fn remove_dead(function: &mut Function) {
     let mut live = vec![false; function.values.len()];
     for &output in &function.body.outputs {
@@ -64,10 +64,12 @@ pub fn remove_dead(function: &mut Function) {
     }
     let mut kept = Vec::with_capacity(function.body.ops.len());
     for operation in std::mem::take(&mut function.body.ops).into_iter().rev() {
-        let needed = operation.op.effect == Effect::Write
-            || operation.outputs.iter().any(|output| live[output.index()]);
+        let needed = writes(&operation) || operation.outputs.iter().any(|output| live[output.index()]);
         if needed {
             operation.uses().for_each(|id| live[id.index()] = true);
+            if !operation.blocks.is_empty() {
+                operation.uses_within().iter().for_each(|id| live[id.index()] = true);
+            }
             kept.push(operation);
         }
     }
@@ -75,31 +77,47 @@ pub fn remove_dead(function: &mut Function) {
     function.body.ops = kept;
 }
 
+/// Whether the operation or one in its blocks writes a state.
+fn writes(operation: &Operation) -> bool {
+    let inner = || operation.blocks.iter().flat_map(|block| &block.ops).any(writes);
+    operation.op.effect == Effect::Write || inner()
+}
+
 /// Renumbers values so that the arena holds only inputs and what operations use or define, in order of first
 /// appearance; constants come just before their first use.
 pub fn compact(function: &Function) -> Function {
     let mut compacted = Function { values: Vec::new(), ..function.clone() };
-    let mut map: Vec<Option<ValueId>> = vec![None; function.values.len()];
-    let mut keep = |id: &mut ValueId, values: &mut Vec<Value>| {
-        let new = *map[id.index()].get_or_insert_with(|| {
-            values.push(function.value(*id).clone());
-            ValueId::from_index(values.len() - 1)
-        });
-        *id = new;
-    };
-    for id in &mut compacted.inputs {
-        keep(id, &mut compacted.values);
-    }
-    for operation in &mut compacted.body.ops {
-        for id in operation.args.iter_mut().flat_map(|arg| arg.values_mut()) {
-            keep(id, &mut compacted.values);
-        }
-        for id in &mut operation.outputs {
-            keep(id, &mut compacted.values);
-        }
-    }
-    for id in &mut compacted.body.outputs {
-        keep(id, &mut compacted.values);
-    }
+    let mut renumbering =
+        Renumbering { function, map: vec![None; function.values.len()], values: Vec::new() };
+    renumbering.ids(&mut compacted.inputs);
+    renumbering.block(&mut compacted.body);
+    compacted.values = renumbering.values;
     compacted
+}
+
+struct Renumbering<'a> {
+    function: &'a Function,
+    map: Vec<Option<ValueId>>,
+    values: Vec<Value>,
+}
+
+impl Renumbering<'_> {
+    fn ids<'i>(&mut self, ids: impl IntoIterator<Item = &'i mut ValueId>) {
+        for id in ids {
+            *id = *self.map[id.index()].get_or_insert_with(|| {
+                self.values.push(self.function.value(*id).clone());
+                ValueId::from_index(self.values.len() - 1)
+            });
+        }
+    }
+
+    fn block(&mut self, block: &mut Block) {
+        self.ids(&mut block.inputs);
+        for operation in &mut block.ops {
+            self.ids(operation.args.iter_mut().flat_map(|arg| arg.values_mut()));
+            operation.blocks.iter_mut().for_each(|block| self.block(block));
+            self.ids(&mut operation.outputs);
+        }
+        self.ids(&mut block.outputs);
+    }
 }
