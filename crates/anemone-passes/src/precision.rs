@@ -249,13 +249,24 @@ pub fn io_to_fp16(function: &Function, keep: &dyn Fn(&str) -> bool) -> Result<Fu
     rewrite::finish(builder, function, &replacements)
 }
 
-/// A constant rounded to `fp16`; values beyond its range become the largest finite ones, so that masks of
-/// `-1e9` do not turn into infinities.
+/// Constants of as many elements and more are weights, whose smallest values do not matter. Source: coremltools'
+/// `_check_underflow_to_zero`.
+const WEIGHTS: usize = 400;
+
+/// A constant rounded to `fp16`. Values beyond its range become the largest finite ones, so that masks of `-1e9` do not turn
+/// into infinities; of parameters, values that would become zero the smallest ones, so that what is to keep a logarithm or a
+/// quotient from zero still does. (coremltools does both.)
 fn narrow(constant: &Constant) -> Option<Constant> {
     let limit = f16::MAX.to_f32();
+    let parameter = constant.ty().shape.count() < WEIGHTS;
     let narrow = |&value: &f32| {
         let clamped = if value.is_finite() { value.clamp(-limit, limit) } else { value };
-        f16::from_f32(clamped)
+        match f16::from_f32(clamped) {
+            zero if parameter && value != 0.0 && zero == f16::ZERO => {
+                f16::MIN_POSITIVE_SUBNORMAL.copysign(zero)
+            }
+            rounded => rounded,
+        }
     };
     let data: Vec<f16> = constant.as_slice::<f32>()?.iter().map(narrow).collect();
     Constant::new(constant.ty().shape.clone(), data).ok()

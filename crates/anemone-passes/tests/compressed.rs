@@ -91,6 +91,26 @@ fn half_precision_keeps_weights_compressed() {
 }
 
 #[test]
+fn what_keeps_a_logarithm_from_zero_still_does_in_half_precision() {
+    let mut f = builder();
+    let x = f.input("x", TensorType::fp32([500])).unwrap();
+    let limits = f.constant(Constant::new([5], vec![1e-10f32, -1e-10, 0.0, 1e9, -1e9]).unwrap());
+    let weights = f.constant(Constant::splat(&TensorType::fp32([500]), 1e-10).unwrap());
+    let head = f.op("slice_by_size").arg("x", x).ints("begin", &[0]).ints("size", &[5]).one().unwrap();
+    let (y, z) = (f.add(head, limits).unwrap(), f.add(x, weights).unwrap());
+    let lowered = to_fp16(&f.finish(&[y, z]).unwrap(), &PrecisionOptions::default()).unwrap();
+    let constants =
+        lowered.values.iter().enumerate().filter_map(|(at, _)| lowered.constant(ValueId::from_index(at)));
+    let halves: Vec<Vec<f32>> = constants
+        .filter_map(|c| c.as_slice::<half::f16>())
+        .map(|all| all.iter().map(|half| half.to_f32()).collect())
+        .collect();
+    let least = half::f16::MIN_POSITIVE_SUBNORMAL.to_f32();
+    assert_eq!(halves, [vec![least, -least, 0.0, 65504.0, -65504.0], vec![0.0; 500]]);
+    checked(lowered);
+}
+
+#[test]
 fn what_is_kept_in_full_precision_keeps_its_weight() {
     let mut f = builder();
     let x = f.input("x", TensorType::fp32([3, 4])).unwrap();
