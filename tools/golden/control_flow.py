@@ -72,16 +72,15 @@ SUM = "keep_dims = bool(false)"
 
 CHOICE = f"""(bool p, tensor<fp32, [2, 3]> x, tensor<fp32, [3]> w, tensor<fp32, [2, 3]> b) {{
     tensor<fp32, [2, 3]> square = mul(x = x, y = x);
-    tensor<fp32, [2, 3]> y, tensor<fp32, [3]> z, tensor<fp32, [2, 3]> k = cond(pred = p) {{
-        yes() {{
+    tensor<fp32, [2, 3]> y, tensor<fp32, [3]> z, tensor<fp32, [2, 3]> k = cond(pred = p)
+        () {{
             tensor<fp32, [2, 3]> t = tanh(x = square);
             tensor<fp32, [2, 3]> u = mul(x = t, y = w);
             tensor<fp32, [3]> v = reduce_sum(x = u, axes = tensor<int32, [1]>([0]), {SUM});
-        }} -> (u, v, b);
-        no() {{
+        }} -> (u, v, b)
+        () {{
             tensor<fp32, [2, 3]> u = sub(x = b, y = square);
         }} -> (u, w, u);
-    }};
     tensor<fp32, [2, 3]> m = mul(x = y, y = z);
     tensor<fp32, [2, 3]> n = mul(x = m, y = k);
     fp32 loss = reduce_sum(x = n, axes = tensor<int32, [2]>([0, 1]), {SUM});
@@ -108,17 +107,15 @@ for p in (True, False):
     )
 
 NESTED_CHOICE = f"""(bool p, bool q, tensor<fp32, [4]> x, tensor<fp32, [4]> w) {{
-    tensor<fp32, [4]> y = cond(pred = p) {{
-        yes() {{
+    tensor<fp32, [4]> y = cond(pred = p)
+        () {{
             tensor<fp32, [4]> t = mul(x = x, y = w);
-            tensor<fp32, [4]> inner = cond(pred = q) {{
-                both() {{ tensor<fp32, [4]> u = mul(x = t, y = x); }} -> (u);
-                one() {{ tensor<fp32, [4]> u = sin(x = t); }} -> (u);
-            }};
+            tensor<fp32, [4]> inner = cond(pred = q)
+                () {{ tensor<fp32, [4]> u = mul(x = t, y = x); }} -> (u)
+                () {{ tensor<fp32, [4]> u = sin(x = t); }} -> (u);
             tensor<fp32, [4]> twice = add(x = inner, y = t);
-        }} -> (twice);
-        no() {{ tensor<fp32, [4]> k = const()[val = tensor<fp32, [4]>([1, 2, 3, 4])]; }} -> (k);
-    }};
+        }} -> (twice)
+        () {{ tensor<fp32, [4]> k = const()[val = tensor<fp32, [4]>([1, 2, 3, 4])]; }} -> (k);
     tensor<fp32, [4]> z = mul(x = y, y = y);
     fp32 loss = reduce_sum(x = z, axes = tensor<int32, [1]>([0]), {SUM});
 }} -> (loss);"""
@@ -144,9 +141,9 @@ for p, q in ((True, True), (True, False), (False, True)):
 # -- loops ------------------------------------------------------------------------------------------------------------
 
 RECURRENT = f"""(int32 n, tensor<fp32, [2, 3]> h0, tensor<fp32, [3, 3]> w, tensor<fp32, [3]> b) {{
-    int32 c, tensor<fp32, [2, 3]> h = while_loop(loop_vars = (n, h0)) {{
-        more(int32 i, tensor<fp32, [2, 3]> s) {{ bool go = greater(x = i, y = int32(0)); }} -> (go);
-        turn(int32 j, tensor<fp32, [2, 3]> t) {{
+    int32 c, tensor<fp32, [2, 3]> h = while_loop(loop_vars = (n, h0))
+        (int32 i, tensor<fp32, [2, 3]> s) {{ bool go = greater(x = i, y = int32(0)); }} -> (go)
+        (int32 j, tensor<fp32, [2, 3]> t) {{
             int32 next = sub(x = j, y = int32(1));
             fp32 weight = cast(x = j, dtype = string("fp32"));
             tensor<fp32, [2, 3]> p = matmul(x = t, y = w, transpose_x = bool(false), transpose_y = bool(false));
@@ -154,7 +151,6 @@ RECURRENT = f"""(int32 n, tensor<fp32, [2, 3]> h0, tensor<fp32, [3, 3]> w, tenso
             tensor<fp32, [2, 3]> r = mul(x = q, y = weight);
             tensor<fp32, [2, 3]> u = tanh(x = r);
         }} -> (next, u);
-    }};
     tensor<fp32, [2, 3]> z = mul(x = h, y = h);
     fp32 loss = reduce_sum(x = z, axes = tensor<int32, [2]>([0, 1]), {SUM});
 }} -> (loss);"""
@@ -178,19 +174,18 @@ for n in (0, 1, 5):
 # The number of turns depends on the values; variables change places; one never changes and begins as a value that the
 # body uses as well.
 GROWING = f"""(tensor<fp32, [3]> x, tensor<fp32, [3]> w) {{
-    tensor<fp32, [3]> a, tensor<fp32, [3]> b, tensor<fp32, [3]> k = while_loop(loop_vars = (x, w, x)) {{
-        more(tensor<fp32, [3]> a1, tensor<fp32, [3]> b1, tensor<fp32, [3]> k1) {{
+    tensor<fp32, [3]> a, tensor<fp32, [3]> b, tensor<fp32, [3]> k = while_loop(loop_vars = (x, w, x))
+        (tensor<fp32, [3]> a1, tensor<fp32, [3]> b1, tensor<fp32, [3]> k1) {{
             tensor<fp32, [3]> s = mul(x = a1, y = a1);
             fp32 t = reduce_sum(x = s, axes = tensor<int32, [1]>([0]), {SUM});
             bool go = less(x = t, y = fp32(50));
-        }} -> (go);
-        turn(tensor<fp32, [3]> a2, tensor<fp32, [3]> b2, tensor<fp32, [3]> k2) {{
+        }} -> (go)
+        (tensor<fp32, [3]> a2, tensor<fp32, [3]> b2, tensor<fp32, [3]> k2) {{
             tensor<fp32, [3]> p = mul(x = a2, y = fp32(1.5));
             tensor<fp32, [3]> q = mul(x = b2, y = x);
             tensor<fp32, [3]> r = add(x = p, y = k2);
             tensor<fp32, [3]> u = sub(x = q, y = w);
         }} -> (u, r, k2);
-    }};
     tensor<fp32, [3]> y = mul(x = a, y = b);
     tensor<fp32, [3]> z = sub(x = y, y = k);
     fp32 loss = reduce_sum(x = z, axes = tensor<int32, [1]>([0]), {SUM});
@@ -213,27 +208,24 @@ add(
 
 # A loop in a loop with a choice in it; the outer count comes into the inner one from outside.
 LOOP_IN_LOOP = f"""(int32 n, tensor<fp32, [2]> x, tensor<fp32, [2]> w) {{
-    int32 c, tensor<fp32, [2]> y = while_loop(loop_vars = (n, x)) {{
-        more(int32 i, tensor<fp32, [2]> s) {{ bool go = greater(x = i, y = int32(0)); }} -> (go);
-        turn(int32 j, tensor<fp32, [2]> t) {{
+    int32 c, tensor<fp32, [2]> y = while_loop(loop_vars = (n, x))
+        (int32 i, tensor<fp32, [2]> s) {{ bool go = greater(x = i, y = int32(0)); }} -> (go)
+        (int32 j, tensor<fp32, [2]> t) {{
             int32 next = sub(x = j, y = int32(1));
-            int32 d, tensor<fp32, [2]> inner = while_loop(loop_vars = (int32(0), t)) {{
-                more_in(int32 i2, tensor<fp32, [2]> s2) {{ bool go2 = less(x = i2, y = j); }} -> (go2);
-                turn_in(int32 j2, tensor<fp32, [2]> t2) {{
+            int32 d, tensor<fp32, [2]> inner = while_loop(loop_vars = (int32(0), t))
+                (int32 i2, tensor<fp32, [2]> s2) {{ bool go2 = less(x = i2, y = j); }} -> (go2)
+                (int32 j2, tensor<fp32, [2]> t2) {{
                     int32 next2 = add(x = j2, y = int32(1));
                     bool even = equal(x = j2, y = int32(1));
-                    tensor<fp32, [2]> u = cond(pred = even) {{
-                        yes() {{ tensor<fp32, [2]> v = mul(x = t2, y = w); }} -> (v);
-                        no() {{
+                    tensor<fp32, [2]> u = cond(pred = even)
+                        () {{ tensor<fp32, [2]> v = mul(x = t2, y = w); }} -> (v)
+                        () {{
                             tensor<fp32, [2]> v1 = sin(x = t2);
                             tensor<fp32, [2]> v = add(x = v1, y = t);
                         }} -> (v);
-                    }};
                 }} -> (next2, u);
-            }};
             tensor<fp32, [2]> o = mul(x = inner, y = w);
         }} -> (next, o);
-    }};
     tensor<fp32, [2]> z = mul(x = y, y = y);
     fp32 loss = reduce_sum(x = z, axes = tensor<int32, [1]>([0]), {SUM});
 }} -> (loss);"""
@@ -252,19 +244,17 @@ def loop_in_loop(n, x, w):
 add("loop_in_loop", LOOP_IN_LOOP, {"n": np.array(3, np.int32), "x": floats(2), "w": floats(2)}, loop_in_loop)
 
 LOOP_IN_CHOICE = f"""(bool p, tensor<fp32, [2]> x, tensor<fp32, [2]> w) {{
-    tensor<fp32, [2]> y = cond(pred = p) {{
-        yes() {{
-            int32 c, tensor<fp32, [2]> l = while_loop(loop_vars = (int32(4), x)) {{
-                more(int32 i, tensor<fp32, [2]> s) {{ bool go = greater(x = i, y = int32(0)); }} -> (go);
-                turn(int32 j, tensor<fp32, [2]> t) {{
+    tensor<fp32, [2]> y = cond(pred = p)
+        () {{
+            int32 c, tensor<fp32, [2]> l = while_loop(loop_vars = (int32(4), x))
+                (int32 i, tensor<fp32, [2]> s) {{ bool go = greater(x = i, y = int32(0)); }} -> (go)
+                (int32 j, tensor<fp32, [2]> t) {{
                     int32 next = sub(x = j, y = int32(1));
                     tensor<fp32, [2]> u = mul(x = t, y = w);
                     tensor<fp32, [2]> v = add(x = u, y = x);
                 }} -> (next, v);
-            }};
-        }} -> (l);
-        no() {{ tensor<fp32, [2]> r = exp(x = w); }} -> (r);
-    }};
+        }} -> (l)
+        () {{ tensor<fp32, [2]> r = exp(x = w); }} -> (r);
     fp32 loss = reduce_sum(x = y, axes = tensor<int32, [1]>([0]), {SUM});
 }} -> (loss);"""
 
@@ -358,9 +348,9 @@ for kind, dynamic, name in ((FIXED, "false", "fixed"), (GROWS, "true", "growing"
 SEQUENCE = f"""(int32 n, tensor<fp32, [3, 2]> x, tensor<fp32, [2]> h0, tensor<fp32, [2]> w) {{
     LIST e = make_list(init_length = int32(3), dynamic_length = bool(DYNAMIC), elem_shape = (int32(2)));
     LIST xs = list_scatter(ls = e, indices = tensor<int32, [3]>([0, 1, 2]), value = x);
-    int32 c, tensor<fp32, [2]> h, LIST read, LIST written = while_loop(loop_vars = (int32(0), h0, xs, e)) {{
-        more(int32 i, tensor<fp32, [2]> s, LIST l1, LIST l2) {{ bool go = less(x = i, y = n); }} -> (go);
-        turn(int32 j, tensor<fp32, [2]> t, LIST l3, LIST l4) {{
+    int32 c, tensor<fp32, [2]> h, LIST read, LIST written = while_loop(loop_vars = (int32(0), h0, xs, e))
+        (int32 i, tensor<fp32, [2]> s, LIST l1, LIST l2) {{ bool go = less(x = i, y = n); }} -> (go)
+        (int32 j, tensor<fp32, [2]> t, LIST l3, LIST l4) {{
             int32 next = add(x = j, y = int32(1));
             tensor<fp32, [2]> now = list_read(ls = l3, index = j);
             tensor<fp32, [2]> p = mul(x = t, y = w);
@@ -368,7 +358,6 @@ SEQUENCE = f"""(int32 n, tensor<fp32, [3, 2]> x, tensor<fp32, [2]> h0, tensor<fp
             tensor<fp32, [2]> u = tanh(x = q);
             LIST l5 = list_write(ls = l4, index = j, value = u);
         }} -> (next, u, l3, l5);
-    }};
     tensor<fp32, [3, 2]> ys = list_gather(ls = written, indices = tensor<int32, [3]>([0, 1, 2]));
     tensor<fp32, [3, 2]> y = mul(x = ys, y = tensor<fp32, [3, 1]>([1, 2, 3]));
     fp32 l = reduce_sum(x = y, axes = tensor<int32, [2]>([0, 1]), {SUM});
@@ -396,9 +385,9 @@ BOTH = f"""(int32 n, tensor<fp32, [2]> x, tensor<fp32, [2]> w) {{
     LIST e = make_list(init_length = int32(2), dynamic_length = bool(DYNAMIC), elem_shape = (int32(2)));
     LIST a = list_write(ls = e, index = int32(0), value = x);
     LIST b = list_write(ls = a, index = int32(1), value = w);
-    int32 c, LIST l = while_loop(loop_vars = (int32(0), b)) {{
-        more(int32 i, LIST l1) {{ bool go = less(x = i, y = n); }} -> (go);
-        turn(int32 j, LIST l2) {{
+    int32 c, LIST l = while_loop(loop_vars = (int32(0), b))
+        (int32 i, LIST l1) {{ bool go = less(x = i, y = n); }} -> (go)
+        (int32 j, LIST l2) {{
             int32 next = add(x = j, y = int32(1));
             tensor<fp32, [2]> p = list_read(ls = l2, index = int32(0));
             tensor<fp32, [2]> q = list_read(ls = l2, index = int32(1));
@@ -409,7 +398,6 @@ BOTH = f"""(int32 n, tensor<fp32, [2]> x, tensor<fp32, [2]> w) {{
             LIST l4 = list_write(ls = l3, index = int32(1), value = s);
             GROW
         }} -> (next, LAST);
-    }};
     tensor<fp32, [2]> y = list_read(ls = l, index = int32(0));
     tensor<fp32, [2]> z = list_read(ls = l, index = int32(1));
     tensor<fp32, [2]> v = mul(x = y, y = z);
