@@ -27,6 +27,14 @@ pub fn run(dir: &Path, args: &[&str]) -> Ended {
     Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
 }
 
+/// Runs a command whose standard output nobody reads; gives its exit code.
+pub fn without_reader(dir: &Path, args: &[&str]) -> Option<i32> {
+    let mut command = anemone(dir, args);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary starts");
+    drop(child.stdout.take());
+    child.wait().expect("the binary ends").code()
+}
+
 /// Runs a command that must succeed; gives its standard output.
 pub fn succeed(dir: &Path, args: &[&str]) -> String {
     let ended = run(dir, args);
