@@ -32,7 +32,10 @@ impl Default for PrecisionOptions<'_> {
 /// Rewrites a verified function to compute in `fp16`: every operation on `fp32` takes `fp16` copies of its
 /// operands instead, unless `keep` says otherwise or the op does not take `fp16`.
 ///
-/// Values are converted once, where first needed in the other precision.
+/// Values are converted once, where first needed in the other precision; inside a block once for the block.
+///
+/// # Errors
+/// When an operation does not take its operands in `fp16` although its op declares that it does.
 pub fn to_fp16(function: &Function, options: &PrecisionOptions<'_>) -> Result<Function, BuildError> {
     let mut builder = FunctionBuilder::new(function.name.clone(), function.opset);
     let mut lowering = Lowering {
@@ -275,14 +278,10 @@ fn narrow(constant: &Constant) -> Option<Constant> {
 /// Whether the operation works on `fp32` data and may work on `fp16` instead.
 fn is_lowerable(view: &OpView<'_>) -> bool {
     let tensor = |id: ValueId| matches!(view.function.ty(id), Type::Tensor(_));
-    let lists =
-        view.operands().any(|(_, id)| !tensor(id)) || !view.operation.outputs.iter().all(|&id| tensor(id));
-    let control = !view.operation.blocks.is_empty();
-    if matches!(view.operation.op.effect, Effect::Read | Effect::Write)
-        || view.name() == "cast"
-        || lists
-        || control
-    {
+    let tensors =
+        view.operands().all(|(_, id)| tensor(id)) && view.operation.outputs.iter().all(|&id| tensor(id));
+    let stateful = matches!(view.operation.op.effect, Effect::Read | Effect::Write);
+    if stateful || view.name() == "cast" || !tensors || !view.operation.blocks.is_empty() {
         return false;
     }
     let output = view.operation.outputs.iter().any(|&id| view.function.dtype(id) == DataType::Fp32);

@@ -66,9 +66,9 @@ pub fn remove_dead(function: &mut Function) {
     for operation in std::mem::take(&mut function.body.ops).into_iter().rev() {
         let needed = writes(&operation) || operation.outputs.iter().any(|output| live[output.index()]);
         if needed {
-            operation.uses().for_each(|id| live[id.index()] = true);
-            if !operation.blocks.is_empty() {
-                operation.uses_within().iter().for_each(|id| live[id.index()] = true);
+            match operation.blocks.is_empty() {
+                true => operation.uses().for_each(|id| live[id.index()] = true),
+                false => operation.uses_within().iter().for_each(|id| live[id.index()] = true),
             }
             kept.push(operation);
         }
